@@ -1,0 +1,110 @@
+/* cache.h - what cabfs has, what is on its way, what must go: the front door of cache/.
+ *
+ * fs/ asks here for lists and bytes and is answered from memory or disk at once where possible, else when the
+ * client brings them.  fs/ includes no other header of cache/.
+ *
+ * Threads: call from any thread; nothing here waits for the network.  A callback runs exactly once, on the thread
+ * that brought the answer or inside the call itself, with no lock held.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CABFS_CACHE_CACHE_H
+#define CABFS_CACHE_CACHE_H
+
+#include "client/client.h"
+
+typedef struct {
+  char *dir;                /* CACHE-DIR of interface.md section 6; made if missing, 0700 */
+  guint64 size_limit;       /* bytes on disk; 0: no limit */
+  guint64 free_bytes;       /* keep this much of the file system free, */
+  guint free_percent;       /* or this much of its size, whichever is more */
+  gint64 keep_s;            /* seconds a CAB is kept after its download */
+  gint64 listing_ttl_s;     /* seconds before a listing is asked for again */
+  guint64 read_ahead;       /* most bytes fetched ahead of a sequential reader */
+  guint connections;        /* transfers one file may use at a time */
+  guint size_connections;   /* HEADs at a time, and so how far sizes are asked for ahead */
+  guint timeout_ms;         /* without progress before a waiting caller gets CAB_ERROR_TIMEOUT */
+} CabCacheOptions;
+
+void cab_cache_options_clear (CabCacheOptions *options);
+
+typedef struct CabCache CabCache;
+
+/* Opens or makes the cache directory and starts the worker threads.  @options is copied; @client must outlive the
+ * cache.  Errors: FAILED (directory cannot be made or is not ours), INVALID (version not understood). */
+CabCache *cab_cache_new (const CabCacheOptions *options, CabClient *client, GError **error);
+
+/* Answers everything that waits with CAB_ERROR_CANCELLED, saves what is known and frees. No file may be open. */
+void cab_cache_free (CabCache *self);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabCache, cab_cache_free)
+
+/* --- lists -------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  CabRecords *records; /* take a reference to keep it */
+  gboolean stale;      /* it is past its time to live and the services could not be asked */
+  guint64 version;     /* another number whenever the records are other ones */
+} CabListing;
+
+typedef void (*CabListingDone) (gpointer data, const CabListing *listing, const GError *error);
+
+/* The list of @scope: from memory, else from disk, else from the services.  One that is past `listing_ttl_s` is
+ * given all the same, and asked for anew behind it; an error comes only where there is no list at all.
+ * NOT_FOUND also where a failure's first list is empty: such a failure does not exist. */
+void cab_cache_list (CabCache *self, const CabScope *scope, CabListingDone done, gpointer data);
+
+/* The same as far as it is in memory: FALSE if it is not.  @listing->records is a new reference. */
+gboolean cab_cache_peek_list (CabCache *self, const CabScope *scope, CabListing *listing);
+
+/* --- sizes -------------------------------------------------------------------------------------------------- */
+
+/* TRUE and the size if it is known without a request. */
+gboolean cab_cache_peek_size (CabCache *self, const CabScope *scope, const CabRecord *record, guint64 *size);
+
+typedef void (*CabSizeDone) (gpointer data, guint64 size, const GError *error);
+
+/* The size of CAB @index of @records; HEAD where it is not known, and ahead of the caller for the CABs behind it
+ * once he walks down the list. */
+void cab_cache_size (CabCache *self, const CabScope *scope, CabRecords *records, guint index, CabSizeDone done,
+                     gpointer data);
+
+/* --- bytes -------------------------------------------------------------------------------------------------- */
+
+/* An open CAB, one for all who have it open. */
+typedef struct CabContent CabContent;
+
+typedef void (*CabOpenDone) (gpointer data, CabContent *content, const GError *error);
+
+/* Opens CAB @record: done as soon as its size is known and it is sure that bytes can be had, that is when the host
+ * has answered the first range or the cache has some.  @content is a reference the callback owns. */
+void cab_cache_open (CabCache *self, const CabScope *scope, const CabRecord *record, CabOpenDone done,
+                     gpointer data);
+
+CabContent *cab_content_ref (CabContent *self);
+void cab_content_unref (CabContent *self);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabContent, cab_content_unref)
+
+guint64 cab_content_size (const CabContent *self);
+
+/* Another number for each version of the blob's bytes that this process has seen. */
+guint64 cab_content_version (const CabContent *self);
+
+typedef void (*CabReadDone) (gpointer data, const void *bytes, gsize len, const GError *error);
+
+/* Reads up to @len bytes at @off: less only at the end of the file.  @bytes is valid during the callback. */
+void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone done, gpointer data);
+
+/* What the local cache has of a CAB, without a request and without opening it. */
+typedef struct {
+  guint64 bytes;      /* of the CAB on disk */
+  gboolean complete;
+  char *etag;         /* NULL if not known; the caller frees both */
+  char *md5;
+  char kind[16];      /* interface.md section 4; "" while the first bytes are not here */
+} CabLocal;
+
+void cab_cache_local (CabCache *self, const CabScope *scope, const CabRecord *record, CabLocal *out);
+
+#endif

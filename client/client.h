@@ -1,0 +1,140 @@
+/* client.h - the services, as cabfs uses them: lists of failures and CABs, and the bytes of a CAB.
+ *
+ * The front door of client/: nothing above includes another of its headers, except the shared words (error.h,
+ * sync.h, metrics.h, scope.h, records.h).
+ *
+ * Every call returns at once.  Tokens, paging, addresses and their renewal, retries, back-off and the limits on
+ * parallel requests are dealt with inside; what comes back is an answer or an error that is final for now.
+ *
+ * Threads: call from any thread.  Callbacks run on a transport thread, one at a time for each transfer, with no
+ * lock held; they must not block on the network or for long on the disk, and may call back into this module.
+ * `done` runs exactly once for each call that took it, also when the client is freed (CAB_ERROR_CANCELLED), and
+ * possibly before the call returns.
+ *
+ * Secrets: the bearer token goes to the API host only, credentials to the login host only; a blob host gets the
+ * URL and nothing else (api-contract.md section 15).
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CABFS_CLIENT_CLIENT_H
+#define CABFS_CLIENT_CLIENT_H
+
+#include "client/records.h"
+#include "client/scope.h"
+
+/* Where access tokens come from; the first that is set, in this order.  Strings may be NULL. */
+typedef struct {
+  char *token_file;           /* file with a bare token or az-style JSON; read anew at each renewal */
+  char *token_command;        /* shell command that prints the same */
+  char *tenant;               /* with client_id and client_secret_file: the client-credentials grant */
+  char *client_id;
+  char *client_secret_file;   /* refused if others than its owner can read it */
+  gboolean use_environment;   /* AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET fill what is not set */
+} CabTokenOptions;
+
+typedef struct {
+  char *api_url;              /* no slash at the end */
+  char *login_url;            /* likewise */
+  guint token_version;        /* 1 or 2: the endpoint of api-contract.md 2.1 */
+  CabTokenOptions token;
+  char **blob_hosts;          /* NULL-terminated; "host" or "*.suffix", each may end in ":port" */
+  gboolean allow_http;        /* plain http, and then only to hosts on the loopback interface */
+  char *ca_file;              /* PEM; NULL: the system's */
+  char *proxy;                /* NULL: from the environment */
+  guint days;                 /* look-back of lists, unless both dates are set */
+  char *start_date, *end_date; /* yyyy-mm-dd or NULL */
+  guint connections;          /* parallel transfers of bytes, to all blob hosts */
+  guint api_connections;      /* parallel requests to the API */
+  guint size_connections;     /* parallel HEADs */
+  guint timeout_ms;           /* without a byte of progress */
+  guint retries;              /* tries of one request; progress starts the count anew */
+} CabClientOptions;
+
+/* Frees what the struct points to and zeroes it. */
+void cab_client_options_clear (CabClientOptions *options);
+
+typedef struct CabClient CabClient;
+
+/* Copies @options.  Starts the transport threads; makes no request.  NULL with @error for options that cannot
+ * work: an http URL that is not allowed, a secret file others can read, no credentials at all. */
+CabClient *cab_client_new (const CabClientOptions *options, GError **error);
+
+/* Ends everything under way; when it returns, every callback has run and none will run again.  Not to be called
+ * from a callback.  Blobs must have been dropped before. */
+void cab_client_free (CabClient *self);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabClient, cab_client_free)
+
+/* --- lists -------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  void (*progress) (gpointer data);                                           /* a page arrived; may be NULL */
+  void (*done) (gpointer data, CabRecords *records, const GError *error);     /* @records: take a reference */
+} CabListSink;
+
+/* All rows of @scope, over all pages.  @scope and @sink are copied.
+ * Errors: NOT_FOUND (404: no such application or failure), DENIED, TIMEOUT, INVALID (an answer that cannot be
+ * understood; never an empty list instead), FAILED. */
+void cab_client_list (CabClient *self, const CabScope *scope, const CabListSink *sink, gpointer data);
+
+/* --- one CAB ------------------------------------------------------------------------------------------------ */
+
+/* One CAB at the service: its address, renewed as needed. */
+typedef struct CabBlob CabBlob;
+
+/* What a blob host says of a blob. */
+typedef struct {
+  guint64 size;      /* bytes */
+  const char *etag;  /* verbatim, with its quotes; NULL if none */
+  const char *md5;   /* of the whole blob, 32 hexadecimal digits; NULL if not told */
+  gint64 modified;   /* Unix seconds, or CAB_TIME_UNKNOWN */
+} CabFacts;
+
+/* @record is copied; its url may be NULL or have run out, then it is asked for first.  The client must outlive
+ * the blob. */
+CabBlob *cab_blob_new (CabClient *client, const CabScope *scope, const CabRecord *record);
+CabBlob *cab_blob_ref (CabBlob *self);
+void cab_blob_unref (CabBlob *self);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabBlob, cab_blob_unref)
+
+typedef void (*CabProbeDone) (gpointer data, const CabFacts *facts, const GError *error);
+
+/* Size and validators by HEAD, or by a range of one byte where HEAD is refused (api-contract.md 12.3).
+ * Errors as below. */
+void cab_blob_probe (CabBlob *self, CabProbeDone done, gpointer data);
+
+/* Who goes first when connections are scarce. */
+typedef enum { CAB_PRIORITY_READER, CAB_PRIORITY_AHEAD } CabPriority;
+
+typedef struct {
+  /* The host's headers, before any byte: FALSE with @error ends the transfer.  Again after each resumption, with
+   * the same facts. */
+  gboolean (*facts) (gpointer data, const CabFacts *facts, GError **error);
+  /* Bytes, in order, without gap or overlap.  FALSE with @error ends the transfer. */
+  gboolean (*write) (gpointer data, guint64 off, const void *bytes, gsize len, GError **error);
+  void (*done) (gpointer data, const GError *error);
+} CabSink;
+
+typedef struct CabTransfer CabTransfer;
+
+/* Fetches @len > 0 bytes at @off, less where the blob ends before.  @etag: what the blob must still be (If-Match),
+ * or NULL for the first request.  @sink is copied.
+ * A broken transfer is resumed at the missing byte, on a new address where that ran out.
+ * Errors: NOT_FOUND (the blob is gone), DENIED, CHANGED (other ETag or size than before or than @etag), TIMEOUT,
+ * INVALID (an answer that contradicts itself), FAILED, CANCELLED.
+ * Returns a reference the caller drops with cab_transfer_unref(). */
+CabTransfer *cab_blob_get (CabBlob *self, guint64 off, guint64 len, const char *etag, CabPriority priority,
+                           const CabSink *sink, gpointer data);
+
+/* Asks for the end: `done` comes with CAB_ERROR_CANCELLED unless it is over already. */
+void cab_transfer_cancel (CabTransfer *self);
+
+/* Raises a transfer that still waits for a connection to @priority. */
+void cab_transfer_set_priority (CabTransfer *self, CabPriority priority);
+
+void cab_transfer_unref (CabTransfer *self);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabTransfer, cab_transfer_unref)
+
+#endif
