@@ -1,0 +1,82 @@
+/* api.h - the families of services that hand out failure CABs: what to send and how to read the answer.  No I/O.
+ *
+ * A family is a row of the table in api.c; api-contract.md sections 4 to 8.  Parsers are pure functions from bytes
+ * to records and take anything: envelope and row keys in any case, numbers as text and text as numbers, unknown
+ * keys, nulls, a byte-order mark (contract section 3).
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CABFS_CLIENT_API_H
+#define CABFS_CLIENT_API_H
+
+#include "client/records.h"
+#include "client/scope.h"
+#include "client/times.h"
+
+typedef struct CabFamily CabFamily;
+
+/* The family of that name ("driver"), or NULL. */
+const CabFamily *cab_family_find (const char *name);
+/* The names of all, NULL-terminated, static. */
+const char *const *cab_family_names (void);
+
+/* The days a list covers, as Unix seconds of any time of the first and the last day. */
+typedef struct {
+  gint64 first;
+  gint64 last;
+} CabWindow;
+
+/* The window of api-contract.md 3.4: @days back from @now up to and including tomorrow, each end replaced by
+ * @start_date or @end_date (yyyy-mm-dd) where that is not NULL. */
+CabWindow cab_window_make (gint64 now, guint days, const char *start_date, const char *end_date);
+
+/* How a list can be asked for: the family's ways in order of preference (the driver batch before the driver's
+ * details, which answer where the batch is gone). */
+guint cab_api_ways (const CabScope *scope);
+
+/* Path and query, beginning with '/', of the page that leaves out the first @skip rows.  @way < cab_api_ways(). */
+char *cab_api_list_path (const CabScope *scope, guint way, const CabWindow *window, guint64 skip);
+
+typedef struct {
+  guint rows;    /* rows in the answer */
+  guint added;   /* of them records that were new */
+  gboolean last; /* no page follows (api-contract.md 3.5, step 3) */
+} CabPage;
+
+/* Adds the rows of one answer to @builder.  Rows of another application or failure than asked for and rows without
+ * a safe key are skipped and counted.
+ * FALSE with CAB_ERROR_INVALID, and the JSON path in the message, where the answer is no JSON or has no array of
+ * rows: such an answer is not an empty list. */
+gboolean cab_api_parse_page (const CabScope *scope, guint way, const void *bytes, gsize len,
+                             CabRecordsBuilder *builder, CabPage *page, GError **error);
+
+/* How one CAB's address is asked for again. */
+typedef enum {
+  CAB_LOCATE_NONE,     /* the family cannot */
+  CAB_LOCATE_LIST,     /* by a list narrowed to the CAB's day, which holds the address: cab_api_list_path() */
+  CAB_LOCATE_REDIRECT, /* by a call that answers with a redirect */
+} CabLocateKind;
+CabLocateKind cab_api_locate_kind (const CabScope *scope, guint way);
+
+/* For CAB_LOCATE_REDIRECT: path and query. */
+char *cab_api_locate_path (const CabScope *scope, guint way, const char *cab_id);
+
+/* One line on an answer that is an error: the service's code and message and its correlation id, from any of the
+ * shapes of api-contract.md 2.3, 11.1 and 12.5 (JSON, XML, HTML, nothing).  @correlation is the header's, or NULL.
+ * Never longer than some 300 bytes, without control characters. */
+char *cab_api_error_text (const void *bytes, gsize len, const char *correlation);
+
+/* The service's code alone ("AuthenticationFailed", "invalid_client"), or NULL. */
+char *cab_api_error_code (const void *bytes, gsize len);
+
+typedef struct {
+  char *access_token;
+  gint64 expires_in; /* seconds; 3600 if the answer does not say */
+} CabTokenAnswer;
+
+/* The answer of a login host, api-contract.md 2.2, or what a token command or file gives: az-style JSON
+ * (accessToken, expires_on or expiresOn) or the bare token.  @now is for answers that tell a point in time.
+ * CAB_ERROR_INVALID otherwise, never with the bytes in the message. */
+gboolean cab_api_parse_token (const void *bytes, gsize len, gint64 now, CabTokenAnswer *out, GError **error);
+
+#endif
