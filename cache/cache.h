@@ -14,16 +14,16 @@
 #include "client/client.h"
 
 typedef struct {
-  char *dir;                /* CACHE-DIR of interface.md section 6; made if missing, 0700 */
-  guint64 size_limit;       /* bytes on disk; 0: no limit */
-  guint64 free_bytes;       /* keep this much of the file system free, */
-  guint free_percent;       /* or this much of its size, whichever is more */
-  gint64 keep_s;            /* seconds a CAB is kept after its download */
-  gint64 listing_ttl_s;     /* seconds before a listing is asked for again */
-  guint64 read_ahead;       /* most bytes fetched ahead of a sequential reader */
-  guint connections;        /* transfers one file may use at a time */
-  guint size_connections;   /* HEADs at a time, and so how far sizes are asked for ahead */
-  guint timeout_ms;         /* without progress before a waiting caller gets CAB_ERROR_TIMEOUT */
+  char *dir;              /* CACHE-DIR of interface.md section 6; made if missing, 0700 */
+  guint64 size_limit;     /* bytes on disk; 0: no limit */
+  guint64 free_bytes;     /* keep this much of the file system free, */
+  guint free_percent;     /* or this much of its size, whichever is more */
+  gint64 keep_s;          /* seconds a CAB is kept after its download */
+  gint64 listing_ttl_s;   /* seconds before a listing is asked for again */
+  guint64 read_ahead;     /* most bytes fetched ahead of a sequential reader */
+  guint connections;      /* transfers one file may use at a time */
+  guint size_connections; /* HEADs at a time, and so how far sizes are asked for ahead */
+  guint timeout_ms;       /* without progress before a waiting caller gets CAB_ERROR_TIMEOUT */
 } CabCacheOptions;
 
 void cab_cache_options_clear (CabCacheOptions *options);
@@ -34,10 +34,16 @@ typedef struct CabCache CabCache;
  * cache.  Errors: FAILED (directory cannot be made or is not ours), INVALID (version not understood). */
 CabCache *cab_cache_new (const CabCacheOptions *options, CabClient *client, GError **error);
 
-/* Answers everything that waits with CAB_ERROR_CANCELLED, saves what is known and frees. No file may be open. */
+/* Stops the client, which answers everything that waits with CAB_ERROR_CANCELLED. */
+void cab_cache_stop (CabCache *self);
+
+/* Saves what is known and frees.  It was stopped before, and no file is open. */
 void cab_cache_free (CabCache *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabCache, cab_cache_free)
+
+/* How far a question may go: CAB_REACH_LOCAL is answered from memory and disk, or with CAB_ERROR_DENIED. */
+typedef enum { CAB_REACH_NETWORK, CAB_REACH_LOCAL } CabReach;
 
 /* --- lists -------------------------------------------------------------------------------------------------- */
 
@@ -50,24 +56,28 @@ typedef struct {
 typedef void (*CabListingDone) (gpointer data, const CabListing *listing, const GError *error);
 
 /* The list of @scope: from memory, else from disk, else from the services.  One that is past `listing_ttl_s` is
- * given all the same, and asked for anew behind it; an error comes only where there is no list at all.
- * NOT_FOUND also where a failure's first list is empty: such a failure does not exist. */
-void cab_cache_list (CabCache *self, const CabScope *scope, CabListingDone done, gpointer data);
+ * given all the same, and asked for anew behind it; an error comes only where there is no list at all. */
+void cab_cache_list (CabCache *self, const CabScope *scope, CabReach reach, CabListingDone done, gpointer data);
 
 /* The same as far as it is in memory: FALSE if it is not.  @listing->records is a new reference. */
-gboolean cab_cache_peek_list (CabCache *self, const CabScope *scope, CabListing *listing);
+gboolean cab_cache_peek_list (CabCache *self, const CabScope *scope, CabReach reach, CabListing *listing);
 
 /* --- sizes -------------------------------------------------------------------------------------------------- */
 
+/* CAB_LOOK_WALK: somebody looks at this one CAB, and if he is walking down the list, sizes are asked for ahead of
+ * him; CAB_LOOK_ASIDE: nobody does, a whole list is being shown. */
+typedef enum { CAB_LOOK_ASIDE, CAB_LOOK_WALK } CabLook;
+
 /* TRUE and the size if it is known without a request. */
-gboolean cab_cache_peek_size (CabCache *self, const CabScope *scope, const CabRecord *record, guint64 *size);
+gboolean cab_cache_peek_size (CabCache *self, const CabScope *scope, const char *id, CabLook look,
+                              guint64 *size);
 
 typedef void (*CabSizeDone) (gpointer data, guint64 size, const GError *error);
 
-/* The size of CAB @index of @records; HEAD where it is not known, and ahead of the caller for the CABs behind it
- * once he walks down the list. */
-void cab_cache_size (CabCache *self, const CabScope *scope, CabRecords *records, guint index, CabSizeDone done,
-                     gpointer data);
+/* The size of CAB @record (copied); by HEAD where it is not known, and ahead of the caller for the CABs behind it once
+ * he walks down the list.  Errors as cab_blob_probe(). */
+void cab_cache_size (CabCache *self, const CabScope *scope, const CabRecord *record, CabReach reach,
+                     CabSizeDone done, gpointer data);
 
 /* --- bytes -------------------------------------------------------------------------------------------------- */
 
@@ -76,10 +86,10 @@ typedef struct CabContent CabContent;
 
 typedef void (*CabOpenDone) (gpointer data, CabContent *content, const GError *error);
 
-/* Opens CAB @record: done as soon as its size is known and it is sure that bytes can be had, that is when the host
+/* Opens CAB @record (copied; its address is taken from the list): done as soon as its size is known and it is sure that bytes can be had, that is when the host
  * has answered the first range or the cache has some.  @content is a reference the callback owns. */
-void cab_cache_open (CabCache *self, const CabScope *scope, const CabRecord *record, CabOpenDone done,
-                     gpointer data);
+void cab_cache_open (CabCache *self, const CabScope *scope, const CabRecord *record, CabReach reach,
+                     CabOpenDone done, gpointer data);
 
 CabContent *cab_content_ref (CabContent *self);
 void cab_content_unref (CabContent *self);
@@ -93,18 +103,25 @@ guint64 cab_content_version (const CabContent *self);
 
 typedef void (*CabReadDone) (gpointer data, const void *bytes, gsize len, const GError *error);
 
+/* Copies up to @len bytes at @off to @bytes, less only at the end of the file, and says in @got how many: FALSE if
+ * they are not all here, or are not to be had. */
+gboolean cab_content_read_now (CabContent *self, guint64 off, gsize len, void *bytes, gsize *got);
+
 /* Reads up to @len bytes at @off: less only at the end of the file.  @bytes is valid during the callback. */
 void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone done, gpointer data);
 
+/* Bytes of a CAB that are on disk here: for st_blocks. */
+guint64 cab_cache_bytes (CabCache *self, const CabRecord *record);
+
 /* What the local cache has of a CAB, without a request and without opening it. */
 typedef struct {
-  guint64 bytes;      /* of the CAB on disk */
+  guint64 bytes; /* of the CAB on disk */
   gboolean complete;
-  char *etag;         /* NULL if not known; the caller frees both */
+  char *etag; /* NULL if not known; the caller frees both */
   char *md5;
-  char kind[16];      /* interface.md section 4; "" while the first bytes are not here */
+  char kind[16]; /* interface.md section 4; "" while the first bytes are not here */
 } CabLocal;
 
-void cab_cache_local (CabCache *self, const CabScope *scope, const CabRecord *record, CabLocal *out);
+void cab_cache_local (CabCache *self, const CabRecord *record, CabLocal *out);
 
 #endif

@@ -11,7 +11,8 @@
 #include <glib.h>
 
 typedef struct {
-  char **hosts;        /* NULL-terminated patterns: "host", "*.suffix" (one label or more), each may end in ":port" */
+  char **hosts; /* NULL-terminated patterns: "host", "*.suffix" (one label or more), each may end in ":port";
+                        * without one the scheme's own port is meant */
   gboolean allow_http; /* http to loopback hosts: 127.0.0.0/8, [::1], localhost */
 } CabAddressRule;
 
@@ -25,7 +26,7 @@ gboolean cab_address_check_base (const char *url, gboolean allow_http, GError **
 /* Unix seconds of `se` (or the earlier `ske`), CAB_TIME_UNKNOWN if there is none. */
 gint64 cab_address_expires (const char *url);
 
-/* "host" or "host:port" of @url, lower case; NULL if it has none. */
+/* "host" or "host:port" of @url, lower case, without the port that the scheme has anyway; NULL if it has none. */
 char *cab_address_host (const char *url);
 
 /* @url for a log: the value of `sig` (any case, encoded or not) and any user-info replaced by "REDACTED". */

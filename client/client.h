@@ -59,8 +59,11 @@ typedef struct CabClient CabClient;
  * work: an http URL that is not allowed, a secret file others can read, no credentials at all. */
 CabClient *cab_client_new (const CabClientOptions *options, GError **error);
 
-/* Ends everything under way; when it returns, every callback has run and none will run again.  Not to be called
- * from a callback.  Blobs must have been dropped before. */
+/* Ends everything under way with CAB_ERROR_CANCELLED; when it returns, every callback has run.  Calls that come later
+ * are answered with the same error at once.  Not to be called from a callback. */
+void cab_client_stop (CabClient *self);
+
+/* Stops if that was not done, and frees.  Blobs must have been dropped before. */
 void cab_client_free (CabClient *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabClient, cab_client_free)

@@ -2,7 +2,8 @@
  *
  * A list of a failure has a record for each CAB, a list of an application one for each failure.  Records are
  * sorted by id (bytewise), every id once: an index is a stable position within the snapshot, and cab_records_find()
- * is a binary search.  All strings of a snapshot lie in one block of memory, which is also its form on disk.
+ * is a binary search.  All strings of a snapshot lie in one block of memory, which is also its form on disk, and
+ * the addresses, taken apart, in another one: a million CABs have to fit into some 150 MB (rows of 32 bytes).
  *
  * Life: a builder takes rows, cab_records_builder_end() makes the snapshot and frees the builder.
  * Threads: a snapshot may be read and counted from any thread; a builder belongs to one.
@@ -18,10 +19,10 @@
 #define CAB_TIME_UNKNOWN G_MININT64
 
 typedef struct {
-  const char *id;        /* cabIdHash, cabId, or failureHash: safe as a file name (api-contract.md 1.1) */
-  const char *url;       /* SAS URL, a secret; NULL if the service gave none or the snapshot is from disk */
-  gint64 date;           /* Unix seconds, or CAB_TIME_UNKNOWN */
-  gint64 expires;        /* the same */
+  const char *id;  /* cabIdHash, cabId, or failureHash: safe as a file name (api-contract.md 1.1) */
+  const char *url; /* SAS URL, a secret; NULL if there is none.  cab_records_get() leaves it NULL, see below */
+  gint64 date;     /* Unix seconds, or CAB_TIME_UNKNOWN */
+  gint64 expires;  /* the same */
   gboolean downloadable; /* FALSE: the service says that this account cannot have it */
 } CabRecord;
 
@@ -36,8 +37,12 @@ guint cab_records_count (const CabRecords *self);
 /* Rows the service sent that could not become records: no key, or one that is no safe name. */
 guint cab_records_skipped (const CabRecords *self);
 
-/* @index < count. */
+/* @index < count.  All but the URL. */
 void cab_records_get (const CabRecords *self, guint index, CabRecord *out);
+
+/* The SAS URL of a record, newly allocated; NULL if the service gave none or the snapshot is from disk.  URLs are
+ * most of what a listing is, so they are kept taken apart and put together here, for the few that are needed. */
+char *cab_records_url (const CabRecords *self, guint index);
 
 /* @id need not be terminated.  FALSE if there is none; @index may be NULL. */
 gboolean cab_records_find (const CabRecords *self, const char *id, gsize id_len, guint *index);
@@ -58,10 +63,22 @@ CabRecords *cab_records_load (GBytes *bytes, GError **error);
 CabRecordsBuilder *cab_records_builder_new (void);
 void cab_records_builder_free (CabRecordsBuilder *self);
 
-/* Adds a row.  @fields is name, value, name, value, …, NULL and may be NULL.  All is copied.
+/* TRUE for what may become a file name: 1 to 128 of [A-Za-z0-9._-], the first not '.' (api-contract.md 1.1). */
+gboolean cab_record_id_is_safe (const char *id);
+
+/* The rows from here on come from another answer: see below. */
+void cab_records_builder_begin_page (CabRecordsBuilder *self);
+
+/* Adds a row.  @fields is name, value, name, value, …, NULL and may be NULL.  All is copied.  Left out are fields
+ * with an empty name, with a value that holds an address or a signature, and those after the first
+ * CAB_FIELDS_MAX.
  * Rows of one id are one record: of CABs the row with the latest expiry is kept; of failures (@count_field not
- * NULL, the name of the field that counts events) counts are summed and the newest date is kept.
- * TRUE if the id was new. */
+ * NULL, the name of the field that counts events) counts are summed, and the rest is that of the newest date.  A
+ * row of a failure that was on an earlier page, the count aside, is not counted again: pages overlap when data
+ * move (api-contract.md 3.5).
+ * A row with an unsafe id is skipped and counted.
+ * TRUE if the row was new: for CABs, if the id was; for failures, if no earlier page had it. */
+#define CAB_FIELDS_MAX 256
 gboolean cab_records_builder_add (CabRecordsBuilder *self, const CabRecord *record, const char *const *fields,
                                   const char *count_field);
 

@@ -7,7 +7,7 @@
 #ifndef CABFS_CLIENT_TIMES_H
 #define CABFS_CLIENT_TIMES_H
 
-#include <glib.h>
+#include "client/records.h" /* CAB_TIME_UNKNOWN */
 
 /* Any form of api-contract.md 3.4: yyyy-mm-dd or yyyy/mm/dd or mm/dd/yyyy, then 'T' or blanks and hh:mm[:ss[.fraction]],
  * then 'Z' or an offset; without one it is UTC.  CAB_TIME_UNKNOWN for NULL and for anything else. */

@@ -1,0 +1,272 @@
+/* cache.c - the front door: puts the parts together, and the two threads that watch the clock and the disk.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "cache/cache.h"
+
+#include "cache/content.h"
+#include "cache/evict.h"
+#include "cache/files.h"
+#include "cache/listing.h"
+#include "cache/sizes.h"
+#include "client/error.h"
+#include "client/sync.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+
+#define POOL_THREADS 2
+
+/* Deadlines are looked at that often: they are seconds long. */
+#define TICK_MS 200
+
+/* The directory is swept that often, and whenever this much was written in between. */
+#define SWEEP_MS    (60 * 1000)
+#define SWEEP_BYTES ((guint64) 8 << 20)
+
+/* A thread that runs a function now and then, and at once when it is woken. */
+typedef struct {
+  CabCache *cache; /* set before the start, as are the next two */
+  void (*run) (CabCache *cache);
+  guint period_ms;
+  pthread_t thread;
+
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  gboolean woken;  /* lock */
+  gboolean ending; /* lock */
+} Clockwork;
+
+struct CabCache {
+  CabClient *client; /* all set at creation */
+  CabStore *store;
+  CabPool *pool;
+  CabListings *listings;
+  CabSizes *sizes;
+  CabContents *contents;
+  CabEvictOptions evict;
+  Clockwork ticker;
+  Clockwork janitor;
+};
+
+void cab_cache_options_clear (CabCacheOptions *options) {
+  g_free (options->dir);
+  *options = (CabCacheOptions){0};
+}
+
+/* --- clockworks --------------------------------------------------------------------------------------------- */
+
+/* FALSE when it is time to end. */
+static gboolean wait_turn (Clockwork *self) {
+  struct timespec until;
+  clock_gettime (CLOCK_MONOTONIC, &until);
+  guint64 ns = (guint64) until.tv_nsec + (guint64) self->period_ms * 1000000;
+  until.tv_sec += (time_t) (ns / 1000000000);
+  until.tv_nsec = (long) (ns % 1000000000);
+  CAB_LOCK_SCOPE (&self->lock)
+    ;
+  while (!self->woken && !self->ending)
+    if (pthread_cond_timedwait (&self->changed, &self->lock, &until) != 0)
+      break;
+  self->woken = FALSE;
+  return !self->ending;
+}
+
+static void *clockwork_main (void *data) {
+  Clockwork *self = data;
+  do
+    self->run (self->cache);
+  while (wait_turn (self));
+  return NULL;
+}
+
+static void clockwork_start (Clockwork *self, CabCache *cache, const char *name, guint period_ms,
+                             void (*run) (CabCache *cache)) {
+  pthread_condattr_t attr;
+  pthread_condattr_init (&attr);
+  pthread_condattr_setclock (&attr, CLOCK_MONOTONIC);
+  pthread_mutex_init (&self->lock, NULL);
+  pthread_cond_init (&self->changed, &attr);
+  pthread_condattr_destroy (&attr);
+  self->cache = cache;
+  self->run = run;
+  self->period_ms = period_ms;
+  int rc = pthread_create (&self->thread, NULL, clockwork_main, self);
+  g_assert (rc == 0);
+  pthread_setname_np (self->thread, name);
+}
+
+static void clockwork_wake (gpointer data) {
+  Clockwork *self = data;
+  CAB_LOCK_SCOPE (&self->lock)
+    ;
+  self->woken = TRUE;
+  pthread_cond_signal (&self->changed);
+}
+
+static void clockwork_end (Clockwork *self) {
+  {
+    CAB_LOCK_SCOPE (&self->lock)
+      ;
+    self->ending = TRUE;
+    pthread_cond_signal (&self->changed);
+  }
+  pthread_join (self->thread, NULL);
+  pthread_cond_destroy (&self->changed);
+  pthread_mutex_destroy (&self->lock);
+}
+
+static void tick (CabCache *self) {
+  gint64 now_us = g_get_monotonic_time ();
+  cab_listings_tick (self->listings, now_us);
+  cab_sizes_tick (self->sizes, now_us);
+  cab_contents_tick (self->contents, now_us);
+}
+
+static void sweep (CabCache *self) {
+  cab_evict_sweep (self->store, &self->evict, g_get_real_time () / G_USEC_PER_SEC);
+}
+
+/* --- life --------------------------------------------------------------------------------------------------- */
+
+static void on_list_changed (gpointer data, const CabScope *scope, CabRecords *records) {
+  CabCache *self = data;
+  cab_sizes_follow (self->sizes, scope, records);
+}
+
+static void on_learned (gpointer data, const CabScope *scope, const char *id, const CabFacts *facts) {
+  CabCache *self = data;
+  cab_sizes_learn (self->sizes, scope, id, facts);
+}
+
+static void make_parts (CabCache *self, const CabCacheOptions *options) {
+  CabSizesOptions sizes = {self->store, self->pool, self->client, options->size_connections,
+                           options->timeout_ms};
+  CabListingsOptions listings = {self->store,         self->pool,      self->client, options->listing_ttl_s,
+                                 options->timeout_ms, on_list_changed, self};
+  CabContentsOptions contents = {self->store,          self->pool,          self->client, options->read_ahead,
+                                 options->connections, options->timeout_ms, on_learned,   self};
+  self->sizes = cab_sizes_new (&sizes);
+  self->listings = cab_listings_new (&listings);
+  self->contents = cab_contents_new (&contents);
+}
+
+CabCache *cab_cache_new (const CabCacheOptions *options, CabClient *client, GError **error) {
+  g_autoptr (CabStore) store = cab_store_new (options->dir, error);
+  if (store == NULL)
+    return NULL;
+  CabCache *self = g_new0 (CabCache, 1);
+  self->client = client;
+  self->store = g_steal_pointer (&store);
+  self->pool = cab_pool_new (POOL_THREADS);
+  self->evict =
+      (CabEvictOptions){options->size_limit, options->free_bytes, options->free_percent, options->keep_s};
+  make_parts (self, options);
+  cab_store_set_written_func (self->store, SWEEP_BYTES, clockwork_wake, &self->janitor);
+  clockwork_start (&self->ticker, self, "cabfs-ticker", TICK_MS, tick);
+  clockwork_start (&self->janitor, self, "cabfs-janitor", SWEEP_MS, sweep);
+  return self;
+}
+
+void cab_cache_stop (CabCache *self) {
+  cab_client_stop (self->client);
+}
+
+void cab_cache_free (CabCache *self) {
+  if (self == NULL)
+    return;
+  cab_cache_stop (self);
+  clockwork_end (&self->ticker);
+  cab_contents_free (self->contents);
+  clockwork_end (&self->janitor);
+  cab_listings_free (self->listings);
+  cab_pool_free (self->pool); /* writes what is left to write */
+  cab_sizes_free (self->sizes);
+  cab_store_free (self->store);
+  g_free (self);
+}
+
+/* --- the front door ----------------------------------------------------------------------------------------- */
+
+void cab_cache_list (CabCache *self, const CabScope *scope, CabReach reach, CabListingDone done,
+                     gpointer data) {
+  cab_listings_get (self->listings, scope, reach, done, data);
+}
+
+gboolean cab_cache_peek_list (CabCache *self, const CabScope *scope, CabReach reach, CabListing *listing) {
+  return cab_listings_peek (self->listings, scope, reach, listing);
+}
+
+gboolean cab_cache_peek_size (CabCache *self, const CabScope *scope, const char *id, CabLook look,
+                              guint64 *size) {
+  return cab_sizes_peek (self->sizes, scope, id, look, size, NULL);
+}
+
+void cab_cache_size (CabCache *self, const CabScope *scope, const CabRecord *record, CabReach reach,
+                     CabSizeDone done, gpointer data) {
+  cab_sizes_get (self->sizes, scope, record, reach, done, data);
+}
+
+/* The address that the list has for @id; NULL if it has none: a list from disk has no addresses at all. */
+static char *address_of (CabCache *self, const CabScope *scope, const char *id) {
+  CabListing listing;
+  guint index;
+  if (!cab_listings_peek (self->listings, scope, CAB_REACH_LOCAL, &listing))
+    return NULL;
+  g_autoptr (CabRecords) records = listing.records;
+  return cab_records_find (records, id, strlen (id), &index) ? cab_records_url (records, index) : NULL;
+}
+
+/* Asks for the list again where it has no address for a CAB that is wanted: this one will be located by itself, those
+ * that are wanted next need not. */
+static void want_addresses (CabCache *self, const CabScope *scope, const CabRecord *record, CabReach reach) {
+  if (record->url == NULL && record->downloadable && reach == CAB_REACH_NETWORK &&
+      !cab_contents_has_all (self->contents, record))
+    cab_listings_refresh (self->listings, scope);
+}
+
+void cab_cache_open (CabCache *self, const CabScope *scope, const CabRecord *record, CabReach reach,
+                     CabOpenDone done, gpointer data) {
+  char md5[33] = "";
+  guint64 size;
+  g_autofree char *url = address_of (self, scope, record->id);
+  CabRecord located = *record;
+  located.url = url;
+  cab_sizes_peek (self->sizes, scope, record->id, CAB_LOOK_ASIDE, &size, md5);
+  want_addresses (self, scope, &located, reach);
+  cab_contents_open (self->contents, scope, &located, *md5 != '\0' ? md5 : NULL, reach, done, data);
+}
+
+/* The kind of a CAB that nobody has open. */
+static void sniff (CabCache *self, const CabRecord *record, CabLocal *out) {
+  g_autofree char *dir = cab_store_dir_name (record->expires);
+  g_autofree char *path = g_strconcat (dir, "/", record->id, ".cab", NULL);
+  g_auto (CabFd) fd = openat (cab_store_dirfd (self->store), path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  char bytes[8];
+  ssize_t got = fd < 0 ? -1 : pread (fd, bytes, sizeof bytes, 0);
+  if (got >= 0)
+    g_strlcpy (out->kind, cab_content_kind (bytes, (gsize) got), sizeof out->kind);
+}
+
+guint64 cab_cache_bytes (CabCache *self, const CabRecord *record) {
+  guint64 bytes;
+  return cab_contents_bytes (self->contents, record, &bytes)
+             ? bytes
+             : cab_store_bytes (self->store, record->expires, record->id);
+}
+
+void cab_cache_local (CabCache *self, const CabRecord *record, CabLocal *out) {
+  if (cab_contents_local (self->contents, record, out))
+    return;
+  g_auto (CabMap) map = {0};
+  *out = (CabLocal){0};
+  if (!cab_store_peek (self->store, record->expires, record->id, &map))
+    return;
+  out->bytes = cab_ranges_total (&map.have);
+  out->complete = cab_ranges_has (&map.have, 0, map.size);
+  out->etag = g_steal_pointer (&map.etag);
+  out->md5 = g_steal_pointer (&map.md5);
+  if (cab_ranges_has (&map.have, 0, MIN (8, map.size)))
+    sniff (self, record, out);
+}

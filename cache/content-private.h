@@ -1,0 +1,115 @@
+/* content-private.h - what content.c (life), read.c (bytes) and save.c (disk) share.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CABFS_CACHE_CONTENT_PRIVATE_H
+#define CABFS_CACHE_CONTENT_PRIVATE_H
+
+#include "cache/content.h"
+#include "cache/plan.h"
+#include "client/sync.h"
+
+struct CabContents {
+  CabContentsOptions options; /* set at creation */
+  pthread_mutex_t lock;
+  pthread_cond_t emptied; /* lock: signalled when a content leaves the table */
+  GHashTable *table;      /* lock: key of a content to the content, which it has a reference of */
+};
+
+typedef enum { CONTENT_OPENING, CONTENT_READY, CONTENT_FAILED, CONTENT_RETIRING } ContentPhase;
+
+typedef struct {
+  CabScope *scope; /* owned, as are the strings: what a content that retires meanwhile is opened anew from */
+  CabRecord record;
+  char *id, *url; /* the record's */
+  char *md5;
+  CabReach reach;
+  CabOpenDone done;
+  gpointer data;
+  gint64 since_us;
+} Opener;
+
+typedef struct {
+  guint64 off;
+  gsize len;
+  CabReadDone done;
+  gpointer data;
+  gint64 since_us;
+} Reader;
+
+/* One transfer under way; known to read.c only. */
+typedef struct Stream Stream;
+
+struct CabContent {
+  CabContents *owner; /* set at creation */
+  CabRefs refs;       /* the table, each user, stream and save job */
+  char *key;          /* set at creation */
+  CabScope *scope;    /* set at creation */
+  char *id;           /* set at creation */
+  gint64 expires;     /* set at creation */
+  CabBlob *blob;      /* set at creation */
+
+  CabObject *object; /* set by the thread that opens, before READY */
+  guint64 size;      /* set before READY, as are the next three */
+  char *etag;
+  gint64 modified;
+  guint64 version;
+
+  atomic_bool complete; /* every byte is here: reads need no lock */
+
+  /* owner's lock */
+  ContentPhase phase;
+  GError *failed; /* why it is FAILED */
+  guint users;
+  char *md5;        /* of the whole; NULL if not known */
+  CabRanges have;   /* bytes in the store */
+  CabRanges coming; /* bytes that streams will bring */
+  GQueue streams;   /* of Stream */
+  GQueue openers;   /* of Opener, owned; each is answered once, as are readers */
+  GQueue readers;   /* of Reader, owned */
+  CabPlan plan;
+  gint64 progress_us;
+  guint64 unsaved; /* bytes that no map speaks of */
+  gboolean saving;
+  gboolean verified; /* its bytes were compared with the MD5, or there is none */
+};
+
+/* A map is written after that many new bytes, besides when all are here and when nobody has the CAB open. */
+#define CAB_SAVE_STEP ((guint64) 64 << 20)
+
+CabContent *cab_content_hold (CabContent *self);
+void cab_content_drop (CabContent *self);
+
+/* content.c: what the host, or the map, says of the blob; once, before READY. */
+void cab_content_set_facts (CabContent *self, guint64 size, const char *etag, gint64 modified);
+
+/* content.c: READY from now on; @openers become what waited and are users.  The caller answers them. */
+void cab_content_ready_locked (CabContent *self, GQueue *openers);
+void cab_content_answer_openers (CabContent *self, GQueue *openers, const GError *error);
+
+/* content.c: nobody finds it any more; TRUE if the table had it, then the caller drops the table's reference. */
+gboolean cab_content_leave_locked (CabContent *self);
+
+/* Moves all of @from to the empty @into. */
+void cab_queue_steal (GQueue *from, GQueue *into);
+
+/* content.c: goes on to the next phase of its end if nobody uses it: saves, retires.  No lock held. */
+void cab_content_settle (CabContent *self);
+
+/* read.c: starts what is needed for the bytes of @zone; those before @urgent first.  No lock held. */
+void cab_content_fetch (CabContent *self, CabRange zone, guint64 urgent);
+
+/* read.c: asks all streams to end. No lock held. */
+void cab_content_cancel (CabContent *self);
+
+/* read.c: the blob is another one, or the bytes are wrong: everything waiting fails with @error, what is on disk goes. */
+void cab_content_fail (CabContent *self, const GError *error);
+
+/* read.c: answers @readers, with their bytes or with @error, and frees them.  No lock held. */
+void cab_content_answer_readers (CabContent *self, GQueue *readers, const GError *error);
+
+/* save.c: TRUE if a save job is due; then it is pushed with cab_content_push_save() once the lock is gone. */
+gboolean cab_content_save_due_locked (CabContent *self);
+void cab_content_push_save (CabContent *self);
+
+#endif

@@ -1,0 +1,417 @@
+/* content.c - the life of a content: opening, users, the end.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "cache/content-private.h"
+#include "client/error.h"
+
+#include <string.h>
+
+/* --- the table ---------------------------------------------------------------------------------------------- */
+
+CabContents *cab_contents_new (const CabContentsOptions *options) {
+  CabContents *self = g_new0 (CabContents, 1);
+  self->options = *options;
+  pthread_mutex_init (&self->lock, NULL);
+  pthread_cond_init (&self->emptied, NULL);
+  self->table = g_hash_table_new (g_str_hash, g_str_equal);
+  return self;
+}
+
+void cab_contents_free (CabContents *self) {
+  if (self == NULL)
+    return;
+  {
+    CAB_LOCK_SCOPE (&self->lock)
+      ;
+    while (g_hash_table_size (self->table) > 0)
+      pthread_cond_wait (&self->emptied, &self->lock);
+  }
+  g_hash_table_unref (self->table);
+  pthread_cond_destroy (&self->emptied);
+  pthread_mutex_destroy (&self->lock);
+  g_free (self);
+}
+
+/* One file of the store is one content, under whichever path it is opened. */
+static char *make_key (const CabRecord *record) {
+  g_autofree char *dir = cab_store_dir_name (record->expires);
+  return g_strconcat (dir, "/", record->id, NULL);
+}
+
+gboolean cab_content_leave_locked (CabContent *self) {
+  if (g_hash_table_lookup (self->owner->table, self->key) != self)
+    return FALSE;
+  g_hash_table_remove (self->owner->table, self->key);
+  pthread_cond_broadcast (&self->owner->emptied);
+  return TRUE;
+}
+
+void cab_queue_steal (GQueue *from, GQueue *into) {
+  *into = *from;
+  g_queue_init (from);
+}
+
+/* --- references --------------------------------------------------------------------------------------------- */
+
+CabContent *cab_content_hold (CabContent *self) {
+  cab_ref_take (&self->refs);
+  return self;
+}
+
+void cab_content_drop (CabContent *self) {
+  if (!cab_ref_drop (&self->refs))
+    return;
+  g_assert (g_queue_is_empty (&self->readers) && g_queue_is_empty (&self->openers));
+  cab_object_close (self->object);
+  cab_blob_unref (self->blob);
+  cab_scope_free (self->scope);
+  cab_ranges_clear (&self->have);
+  cab_ranges_clear (&self->coming);
+  g_clear_error (&self->failed);
+  g_free (self->key);
+  g_free (self->id);
+  g_free (self->etag);
+  g_free (self->md5);
+  g_free (self);
+}
+
+CabContent *cab_content_ref (CabContent *self) {
+  CAB_LOCK_SCOPE (&self->owner->lock)
+    ;
+  self->users++;
+  return cab_content_hold (self);
+}
+
+void cab_content_unref (CabContent *self) {
+  if (self == NULL)
+    return;
+  gboolean last;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock)
+      ;
+    last = --self->users == 0;
+  }
+  if (last) {
+    cab_content_cancel (self); /* what nobody reads is not fetched on */
+    cab_content_settle (self);
+  }
+  cab_content_drop (self);
+}
+
+static CabContent *content_new (CabContents *owner, const CabScope *scope, const CabRecord *record, char *key) {
+  CabContent *self = g_new0 (CabContent, 1);
+  self->owner = owner;
+  cab_ref_init (&self->refs);
+  self->key = key;
+  self->scope = cab_scope_copy (scope);
+  self->id = g_strdup (record->id);
+  self->expires = record->expires;
+  self->blob = cab_blob_new (owner->options.client, scope, record);
+  atomic_init (&self->complete, FALSE);
+  self->progress_us = g_get_monotonic_time ();
+  g_queue_init (&self->streams);
+  g_queue_init (&self->openers);
+  g_queue_init (&self->readers);
+  return self;
+}
+
+/* --- opening ------------------------------------------------------------------------------------------------ */
+
+static Opener *opener_new (const CabScope *scope, const CabRecord *record, const char *md5, CabReach reach,
+                           CabOpenDone done, gpointer data) {
+  Opener *self = g_new0 (Opener, 1);
+  self->scope = cab_scope_copy (scope);
+  self->record = *record;
+  self->record.id = self->id = g_strdup (record->id);
+  self->record.url = self->url = g_strdup (record->url);
+  self->md5 = g_strdup (md5);
+  self->reach = reach;
+  self->done = done;
+  self->data = data;
+  self->since_us = g_get_monotonic_time ();
+  return self;
+}
+
+static void opener_free (Opener *self) {
+  cab_scope_free (self->scope);
+  g_free (self->id);
+  g_free (self->url);
+  g_free (self->md5);
+  g_free (self);
+}
+
+void cab_content_ready_locked (CabContent *self, GQueue *openers) {
+  self->phase = CONTENT_READY;
+  cab_queue_steal (&self->openers, openers);
+  for (guint i = 0; i < openers->length; i++) {
+    self->users++;
+    cab_content_hold (self);
+  }
+}
+
+void cab_content_answer_openers (CabContent *self, GQueue *openers, const GError *error) {
+  for (Opener *opener = g_queue_pop_head (openers); opener != NULL; opener = g_queue_pop_head (openers)) {
+    opener->done (opener->data, error == NULL ? self : NULL, error);
+    opener_free (opener);
+  }
+}
+
+static void set_version (CabContent *self) {
+  /* The same for the same bytes in every process: FNV-1a over what tells versions of a blob apart. */
+  g_autofree char *text =
+      g_strdup_printf ("%" G_GUINT64_FORMAT " %s", self->size, self->etag != NULL ? self->etag : "");
+  self->version = G_GUINT64_CONSTANT (14695981039346656037);
+  for (const char *p = text; *p != '\0'; p++)
+    self->version = (self->version ^ (guint8) *p) * G_GUINT64_CONSTANT (1099511628211);
+}
+
+void cab_content_set_facts (CabContent *self, guint64 size, const char *etag, gint64 modified) {
+  self->size = size;
+  self->etag = g_strdup (etag);
+  self->modified = modified;
+  set_version (self);
+}
+
+/* Takes over what the store has; TRUE if that is enough to answer who opens. */
+static gboolean take_map (CabContent *self, CabMap *map) {
+  if (map->born == NULL || (map->have.count == 0 && map->size > 0))
+    return FALSE;
+  cab_content_set_facts (self, map->size, map->etag, map->modified);
+  if (map->md5 != NULL) {
+    g_free (self->md5);
+    self->md5 = g_steal_pointer (&map->md5);
+  }
+  self->have = map->have;
+  map->have = (CabRanges) CAB_RANGES_INIT;
+  gboolean complete = cab_ranges_has (&self->have, 0, self->size);
+  self->verified = complete; /* it was when it was saved as complete */
+  atomic_store (&self->complete, complete);
+  return TRUE;
+}
+
+/* Opens the store's object and asks for the first bytes if it has none. */
+static void begin (CabContent *self) {
+  g_autoptr (GError) error = NULL;
+  g_auto (CabMap) map = {0};
+  self->object = cab_object_open (self->owner->options.store, self->expires, self->id, &map, &error);
+  if (self->object == NULL) {
+    cab_content_fail (self, error);
+    return;
+  }
+  if (!take_map (self, &map)) {
+    cab_content_fetch (self, (CabRange){0, CAB_PLAN_HEAD}, CAB_PLAN_HEAD);
+    return;
+  }
+  GQueue openers;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock)
+      ;
+    cab_content_ready_locked (self, &openers);
+  }
+  cab_content_answer_openers (self, &openers, NULL);
+}
+
+typedef enum { JOIN_CREATED, JOIN_WAITS, JOIN_ANSWER } JoinResult;
+
+/* Finds or makes the content for @opener, which is queued with it unless it can be answered. */
+static JoinResult join (CabContents *self, Opener *opener, CabContent **content) {
+  g_autofree char *key = make_key (&opener->record);
+  CAB_LOCK_SCOPE (&self->lock)
+    ;
+  *content = g_hash_table_lookup (self->table, key);
+  if (*content == NULL) {
+    *content = content_new (self, opener->scope, &opener->record, g_steal_pointer (&key));
+    (*content)->md5 = g_strdup (opener->md5);
+    g_hash_table_insert (self->table, (*content)->key, *content);
+    g_queue_push_tail (&(*content)->openers, opener);
+    cab_content_hold (*content);
+    return JOIN_CREATED;
+  }
+  if ((*content)->phase == CONTENT_READY) {
+    (*content)->users++;
+    cab_content_hold (*content);
+    return JOIN_ANSWER;
+  }
+  g_queue_push_tail (&(*content)->openers, opener);
+  return JOIN_WAITS;
+}
+
+static void dispatch (CabContents *self, Opener *opener) {
+  CabContent *content;
+  switch (join (self, opener, &content)) {
+  case JOIN_CREATED:
+    begin (content);
+    cab_content_drop (content);
+    break;
+  case JOIN_ANSWER:
+    opener->done (opener->data, content, NULL);
+    opener_free (opener);
+    break;
+  case JOIN_WAITS:
+    break;
+  }
+}
+
+gboolean cab_contents_has_all (CabContents *self, const CabRecord *record) {
+  g_autofree char *key = make_key (record);
+  {
+    CAB_LOCK_SCOPE (&self->lock)
+      ;
+    const CabContent *content = g_hash_table_lookup (self->table, key);
+    if (content != NULL)
+      return atomic_load (&content->complete);
+  }
+  g_auto (CabMap) map = {0};
+  return cab_store_peek (self->options.store, record->expires, record->id, &map) &&
+         cab_ranges_has (&map.have, 0, map.size);
+}
+
+void cab_contents_open (CabContents *self, const CabScope *scope, const CabRecord *record, const char *md5,
+                        CabReach reach, CabOpenDone done, gpointer data) {
+  if (reach == CAB_REACH_LOCAL && !cab_contents_has_all (self, record)) {
+    g_autoptr (GError) error = g_error_new (CAB_ERROR, CAB_ERROR_DENIED, "not wholly in the cache");
+    done (data, NULL, error);
+    return;
+  }
+  dispatch (self, opener_new (scope, record, md5, reach, done, data));
+}
+
+/* --- the end ------------------------------------------------------------------------------------------------ */
+
+/* Closes the object before the table lets go, so that who opens the CAB next finds it unlocked. */
+static void retire (CabContent *self) {
+  cab_object_touch (self->object);
+  cab_object_close (g_steal_pointer (&self->object));
+  GQueue openers;
+  gboolean left;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock)
+      ;
+    cab_queue_steal (&self->openers, &openers);
+    left = cab_content_leave_locked (self);
+  }
+  for (Opener *opener = g_queue_pop_head (&openers); opener != NULL; opener = g_queue_pop_head (&openers))
+    dispatch (self->owner, opener);
+  if (left)
+    cab_content_drop (self);
+}
+
+void cab_content_settle (CabContent *self) {
+  gboolean save, over = FALSE;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock)
+      ;
+    if (self->users > 0 || !g_queue_is_empty (&self->streams) || self->saving || self->phase != CONTENT_READY)
+      return;
+    save = cab_content_save_due_locked (self);
+    if (!save) {
+      self->phase = CONTENT_RETIRING;
+      over = TRUE;
+    }
+  }
+  if (save)
+    cab_content_push_save (self);
+  if (over)
+    retire (self);
+}
+
+/* --- looking in --------------------------------------------------------------------------------------------- */
+
+static gboolean is_late (gint64 since_us, const CabContent *content, gint64 now_us) {
+  gint64 timeout_us = (gint64) content->owner->options.timeout_ms * 1000;
+  return now_us - MAX (since_us, content->progress_us) >= timeout_us;
+}
+
+static void take_late_locked (CabContent *content, gint64 now_us, GQueue *openers, GQueue *readers) {
+  for (GList *link = content->openers.head, *next; link != NULL; link = next) {
+    next = link->next;
+    if (!is_late (((const Opener *) link->data)->since_us, content, now_us))
+      continue;
+    g_queue_unlink (&content->openers, link);
+    g_queue_push_tail_link (openers, link);
+  }
+  for (GList *link = content->readers.head, *next; link != NULL; link = next) {
+    next = link->next;
+    if (!is_late (((const Reader *) link->data)->since_us, content, now_us))
+      continue;
+    g_queue_unlink (&content->readers, link);
+    g_queue_push_tail_link (readers, link);
+  }
+}
+
+void cab_contents_tick (CabContents *self, gint64 now_us) {
+  GQueue openers = G_QUEUE_INIT, readers = G_QUEUE_INIT;
+  {
+    CAB_LOCK_SCOPE (&self->lock)
+      ;
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init (&iter, self->table);
+    while (g_hash_table_iter_next (&iter, NULL, &value))
+      take_late_locked (value, now_us, &openers, &readers);
+  }
+  g_autoptr (GError) error = g_error_new (
+      CAB_ERROR, CAB_ERROR_TIMEOUT, "not a byte from the blob host for %u s", self->options.timeout_ms / 1000);
+  cab_content_answer_openers (NULL, &openers, error);
+  cab_content_answer_readers (NULL, &readers, error);
+}
+
+guint64 cab_content_size (const CabContent *self) {
+  return self->size;
+}
+
+guint64 cab_content_version (const CabContent *self) {
+  return self->version;
+}
+
+const char *cab_content_kind (const void *bytes, gsize len) {
+  static const struct {
+    const char *magic;
+    const char *kind;
+  } kinds[] = {{"MSCF", "cab"},      {"PK\003\004", "zip"},       {"PK\005\006", "zip"},
+               {"MDMP", "minidump"}, {"PAGEDUMP", "kernel-dump"}, {"PAGEDU64", "kernel-dump"}};
+  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
+    if (len >= strlen (kinds[i].magic) && memcmp (bytes, kinds[i].magic, strlen (kinds[i].magic)) == 0)
+      return kinds[i].kind;
+  return "other";
+}
+
+gboolean cab_contents_bytes (CabContents *self, const CabRecord *record, guint64 *bytes) {
+  /* Called for every CAB of a directory that is shown: nearly always the table is empty or small. */
+  CAB_LOCK_SCOPE (&self->lock);
+  if (g_hash_table_size (self->table) == 0)
+    return FALSE;
+  g_autofree char *key = make_key (record);
+  const CabContent *content = g_hash_table_lookup (self->table, key);
+  if (content == NULL)
+    return FALSE;
+  *bytes = cab_ranges_total (&content->have);
+  return TRUE;
+}
+
+gboolean cab_contents_local (CabContents *self, const CabRecord *record, CabLocal *out) {
+  g_autofree char *key = make_key (record);
+  CabContent *content;
+  gboolean head;
+  *out = (CabLocal){0};
+  {
+    CAB_LOCK_SCOPE (&self->lock)
+      ;
+    content = g_hash_table_lookup (self->table, key);
+    if (content == NULL || content->phase != CONTENT_READY)
+      return FALSE;
+    cab_content_hold (content);
+    out->bytes = cab_ranges_total (&content->have);
+    out->complete = atomic_load (&content->complete);
+    out->etag = g_strdup (content->etag);
+    out->md5 = g_strdup (content->md5);
+    head = content->size > 0 && cab_ranges_has (&content->have, 0, MIN (8, content->size));
+  }
+  char bytes[8];
+  gsize got;
+  if (head && cab_content_read_now (content, 0, sizeof bytes, bytes, &got))
+    g_strlcpy (out->kind, cab_content_kind (bytes, got), sizeof out->kind);
+  cab_content_drop (content);
+  return TRUE;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+#include "cache/evict.h"
+
+#include "cache/files.h"
+#include "client/error.h"
+#include "client/metrics.h"
+#include "client/records.h"
+#include "client/times.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+/* --- the plan ----------------------------------------------------------------------------------------------- */
+
+static gint64 end_of (const CabEvictEntry *entry, gint64 keep_s) {
+  gint64 kept_until = entry->fetched + keep_s;
+  return entry->expires == CAB_TIME_UNKNOWN ? kept_until : MIN (entry->expires, kept_until);
+}
+
+typedef struct {
+  gint64 keep_s;
+  gint64 now;
+} Moment;
+
+static gint order (gconstpointer a, gconstpointer b, gpointer data) {
+  const CabEvictEntry *left = a, *right = b;
+  const Moment *moment = data;
+  gboolean left_over = end_of (left, moment->keep_s) <= moment->now;
+  gboolean right_over = end_of (right, moment->keep_s) <= moment->now;
+  if (left_over != right_over)
+    return left_over ? -1 : 1;
+  /* What does not expire goes last. */
+  gint64 left_end = left->expires == CAB_TIME_UNKNOWN ? G_MAXINT64 : left->expires;
+  gint64 right_end = right->expires == CAB_TIME_UNKNOWN ? G_MAXINT64 : right->expires;
+  if (left_end != right_end)
+    return left_end < right_end ? -1 : 1;
+  return (left->read > right->read) - (left->read < right->read);
+}
+
+guint64 cab_evict_plan (GArray *entries, const CabEvictLimits *limits, gint64 now, guint *expired) {
+  Moment moment = {limits->keep_s, now};
+  g_array_sort_with_data (entries, order, &moment);
+  guint64 left = 0;
+  *expired = 0;
+  for (guint i = 0; i < entries->len; i++) {
+    const CabEvictEntry *entry = &g_array_index (entries, CabEvictEntry, i);
+    if (end_of (entry, limits->keep_s) <= now)
+      (*expired)++;
+    else
+      left += entry->bytes;
+  }
+  guint64 over = limits->size_limit > 0 && left > limits->size_limit ? left - limits->size_limit : 0;
+  return MAX (over, limits->must_free);
+}
+
+/* --- the sweep ---------------------------------------------------------------------------------------------- */
+
+static void entry_clear (gpointer data) {
+  CabEvictEntry *entry = data;
+  g_free (entry->path);
+}
+
+static DIR *open_dir (int dirfd, const char *name) {
+  int fd = openat (dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+  DIR *dir = fd < 0 ? NULL : fdopendir (fd);
+  if (dir == NULL && fd >= 0)
+    close (fd);
+  return dir;
+}
+
+/* A map without data, left by a crash between two removals, or the temporary file of a writer that was killed. */
+static void remove_debris (int dirfd, const char *name, gint64 now) {
+  struct stat st;
+  if (fstatat (dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_mtim.tv_sec + 3600 > now)
+    return;
+  if (g_str_has_suffix (name, ".tmp")) {
+    unlinkat (dirfd, name, 0);
+  } else if (g_str_has_suffix (name, ".map")) {
+    g_autofree char *id = g_strndup (name, strlen (name) - 4);
+    g_autofree char *data = g_strconcat (id, ".cab", NULL);
+    if (faccessat (dirfd, data, F_OK, 0) < 0 && errno == ENOENT)
+      unlinkat (dirfd, name, 0);
+  }
+}
+
+static void scan_file (int dirfd, const char *dir_name, gint64 expires, const char *name, GArray *entries) {
+  struct stat data, map;
+  g_autofree char *id = g_strndup (name, strlen (name) - 4);
+  g_autofree char *map_name = g_strconcat (id, ".map", NULL);
+  if (fstatat (dirfd, name, &data, AT_SYMLINK_NOFOLLOW) < 0)
+    return;
+  gboolean mapped = fstatat (dirfd, map_name, &map, AT_SYMLINK_NOFOLLOW) == 0;
+  CabEvictEntry entry = {.path = g_strconcat (dir_name, "/", id, NULL),
+                         .expires = expires,
+                         .fetched = mapped ? map.st_mtim.tv_sec : data.st_mtim.tv_sec,
+                         .read = data.st_atim.tv_sec,
+                         .bytes = (guint64) data.st_blocks * 512};
+  g_array_append_val (entries, entry);
+}
+
+static void scan_dir (int storefd, const char *dir_name, gint64 expires, gint64 now, GArray *entries) {
+  DIR *dir = open_dir (storefd, dir_name);
+  if (dir == NULL)
+    return;
+  for (const struct dirent *item = readdir (dir); item != NULL; item = readdir (dir))
+    if (g_str_has_suffix (item->d_name, ".cab"))
+      scan_file (dirfd (dir), dir_name, expires, item->d_name, entries);
+    else if (*item->d_name != '.')
+      remove_debris (dirfd (dir), item->d_name, now);
+  closedir (dir);
+}
+
+static GArray *scan (CabStore *store, gint64 now, GPtrArray *dirs) {
+  GArray *entries = g_array_new (FALSE, FALSE, sizeof (CabEvictEntry));
+  g_array_set_clear_func (entries, entry_clear);
+  g_autofree char *never = cab_store_dir_name (CAB_TIME_UNKNOWN);
+  DIR *dir = open_dir (cab_store_dirfd (store), ".");
+  if (dir == NULL)
+    return entries;
+  for (const struct dirent *item = readdir (dir); item != NULL; item = readdir (dir)) {
+    gint64 expires = cab_time_parse_basic (item->d_name);
+    if (strcmp (item->d_name, never) == 0)
+      expires = CAB_TIME_UNKNOWN;
+    else if (expires == CAB_TIME_UNKNOWN)
+      continue; /* no directory of CABs */
+    g_ptr_array_add (dirs, g_strdup (item->d_name));
+    scan_dir (cab_store_dirfd (store), item->d_name, expires, now, entries);
+  }
+  closedir (dir);
+  return entries;
+}
+
+/* Removes a CAB; FALSE if somebody has it open, unless @even_open: then who has it open keeps what he holds. */
+static gboolean remove_cab (CabStore *store, const char *path, gboolean even_open) {
+  int storefd = cab_store_dirfd (store);
+  g_autofree char *data = g_strconcat (path, ".cab", NULL);
+  g_autofree char *map = g_strconcat (path, ".map", NULL);
+  g_auto (CabFd) fd = openat (storefd, data, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0 || (flock (fd, LOCK_EX | LOCK_NB) < 0 && !even_open))
+    return FALSE;
+  unlinkat (storefd, map, 0);
+  if (unlinkat (storefd, data, 0) < 0)
+    return FALSE;
+  cab_metric_add (CAB_METRIC_CABS_EVICTED, 1);
+  return TRUE;
+}
+
+/* Bytes below what the options want free on the file system. */
+static guint64 missing_space (CabStore *store, const CabEvictOptions *options) {
+  struct statvfs vfs;
+  if (fstatvfs (cab_store_dirfd (store), &vfs) < 0)
+    return 0;
+  guint64 total = (guint64) vfs.f_blocks * vfs.f_frsize, available = (guint64) vfs.f_bavail * vfs.f_frsize;
+  guint64 wanted = MAX (options->free_bytes, total / 100 * options->free_percent);
+  return available < wanted ? wanted - available : 0;
+}
+
+guint64 cab_evict_sweep (CabStore *store, const CabEvictOptions *options, gint64 now) {
+  g_autoptr (GPtrArray) dirs = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GArray) entries = scan (store, now, dirs);
+  CabEvictLimits limits = {options->size_limit, missing_space (store, options), options->keep_s};
+  guint expired;
+  guint64 to_free = cab_evict_plan (entries, &limits, now, &expired);
+  guint64 freed = 0, left = 0;
+  for (guint i = 0; i < entries->len; i++) {
+    const CabEvictEntry *entry = &g_array_index (entries, CabEvictEntry, i);
+    gboolean over = i < expired;
+    if ((over || freed < to_free) && remove_cab (store, entry->path, over))
+      freed += over ? 0 : entry->bytes;
+    else
+      left += entry->bytes;
+  }
+  for (guint i = 0; i < dirs->len; i++) /* fails while it is not empty, as it should */
+    unlinkat (cab_store_dirfd (store), g_ptr_array_index (dirs, i), AT_REMOVEDIR);
+  return left;
+}

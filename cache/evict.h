@@ -1,0 +1,46 @@
+/* evict.h - what leaves the cache, and when.
+ *
+ * interface.md section 6: expired CABs first, then, over `cache-size` or within `cache-free` of a full disk, the
+ * soonest to expire that nobody has open, the least recently read first among equals.  Crash dumps hold personal
+ * data: the bytes of a CAB go at its expiration or `keep` after their download, whichever is first
+ * (api-contract.md 1.2).
+ *
+ * The plan is pure; the sweep reads the directory as it is, because other processes may share it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CABFS_CACHE_EVICT_H
+#define CABFS_CACHE_EVICT_H
+
+#include "cache/store.h"
+
+/* One CAB in the cache directory. */
+typedef struct {
+  char *path;     /* "20170507T135343Z/fb57b37b-…", without suffix; owned */
+  gint64 expires; /* Unix seconds; CAB_TIME_UNKNOWN for the directory of those that do not */
+  gint64 fetched; /* when its bytes came last */
+  gint64 read;    /* when it was read last */
+  guint64 bytes;  /* on disk */
+} CabEvictEntry;
+
+typedef struct {
+  guint64 size_limit; /* bytes of all entries; 0: no limit */
+  guint64 must_free;  /* bytes to be freed besides, because the disk is nearly full */
+  gint64 keep_s;
+} CabEvictLimits;
+
+/* Sorts @entries by who has to go first.  The first *@expired of them must go at @now in any case; of the rest, in
+ * this order, as many as it takes to free the bytes that are returned. */
+guint64 cab_evict_plan (GArray *entries, const CabEvictLimits *limits, gint64 now, guint *expired);
+
+typedef struct {
+  guint64 size_limit;
+  guint64 free_bytes;
+  guint free_percent;
+  gint64 keep_s;
+} CabEvictOptions;
+
+/* One pass over the directory of @store.  Blocks on the disk.  Returns the bytes of CABs that are left. */
+guint64 cab_evict_sweep (CabStore *store, const CabEvictOptions *options, gint64 now);
+
+#endif

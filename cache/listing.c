@@ -1,0 +1,381 @@
+/* SPDX-License-Identifier: MIT */
+#include "cache/listing.h"
+
+#include "cache/files.h"
+#include "client/error.h"
+#include "client/sync.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define LISTING_LIMIT ((gsize) 2 << 30)
+
+/* A failed question is not asked again before that: a walk must not turn into a storm. */
+#define FAILED_PAUSE_US (1 * G_USEC_PER_SEC)
+/* Behind an old list nobody waits, so there is less hurry. */
+#define STALE_PAUSE_US (5 * G_USEC_PER_SEC)
+
+typedef struct {
+  CabListingDone done;
+  gpointer data;
+  gint64 since_us;
+} Waiter;
+
+typedef struct {
+  CabListings *owner; /* set at creation */
+  CabScope *scope;    /* set at creation */
+
+  /* owner's lock */
+  CabRecords *records;
+  char *digest; /* of the records without their addresses: tells whether a new list is another one */
+  guint64 version;
+  gint64 fetched_s; /* wall clock, because it outlives the process */
+  gboolean stale;
+  gboolean loaded; /* the disk was looked at */
+  gboolean in_flight;
+  gint64 progress_us;
+  gint64 not_before_us;
+  GError *failed; /* why there is no list, until not_before_us */
+  GQueue waiters; /* of Waiter, owned; each is answered once */
+} Entry;
+
+struct CabListings {
+  CabListingsOptions options; /* set at creation */
+  pthread_mutex_t lock;
+  GHashTable *entries; /* lock: CabScope to Entry; an entry stays until the end */
+  guint64 versions;    /* lock: the last one given out */
+};
+
+static void entry_free (gpointer data) {
+  Entry *entry = data;
+  g_assert (g_queue_is_empty (&entry->waiters));
+  g_clear_pointer (&entry->records, cab_records_unref);
+  g_clear_error (&entry->failed);
+  g_free (entry->digest);
+  cab_scope_free (entry->scope);
+  g_free (entry);
+}
+
+CabListings *cab_listings_new (const CabListingsOptions *options) {
+  CabListings *self = g_new0 (CabListings, 1);
+  self->options = *options;
+  pthread_mutex_init (&self->lock, NULL);
+  self->entries = g_hash_table_new_full (cab_scope_hash, cab_scope_equal, NULL, entry_free);
+  return self;
+}
+
+void cab_listings_free (CabListings *self) {
+  if (self == NULL)
+    return;
+  g_hash_table_unref (self->entries);
+  pthread_mutex_destroy (&self->lock);
+  g_free (self);
+}
+
+char *cab_listings_path (const CabScope *scope, const char *suffix) {
+  return g_strconcat ("listings/", scope->family, "/", scope->application, "/",
+                      scope->failure != NULL ? scope->failure : "failures", suffix, NULL);
+}
+
+/* The suffix keeps a failure whose hash is "failures" apart from the list of all failures. */
+static char *list_path (const CabScope *scope) {
+  return cab_listings_path (scope, scope->failure != NULL ? ".cabs" : ".hits");
+}
+
+static gint64 now_s (void) {
+  return g_get_real_time () / G_USEC_PER_SEC;
+}
+
+static CabListing listing_locked (const Entry *entry) {
+  return (CabListing){cab_records_ref (entry->records), entry->stale, entry->version};
+}
+
+/* --- answers ------------------------------------------------------------------------------------------------ */
+
+/* Answers all of @waiters and frees them.  No lock is held: they answer the kernel, which may come straight back. */
+static void answer_all (GQueue *waiters, const CabListing *listing, const GError *error) {
+  for (Waiter *waiter = g_queue_pop_head (waiters); waiter != NULL; waiter = g_queue_pop_head (waiters)) {
+    waiter->done (waiter->data, listing, error);
+    g_free (waiter);
+  }
+}
+
+static void steal_waiters_locked (Entry *entry, GQueue *into) {
+  *into = entry->waiters;
+  g_queue_init (&entry->waiters);
+}
+
+/* --- disk --------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+  CabStore *store;
+  char *path;
+  GBytes *bytes;
+} SaveJob;
+
+static void save_work (gpointer data) {
+  SaveJob *job = data;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *dir = g_path_get_dirname (job->path);
+  g_auto (CabFd) dirfd = cab_dir_make (cab_store_dirfd (job->store), dir, &error);
+  gsize len;
+  const void *bytes = g_bytes_get_data (job->bytes, &len);
+  if (dirfd < 0 || !cab_file_replace (cab_store_dirfd (job->store), job->path, bytes, len, &error))
+    g_warning ("cache: a listing is not kept for the next mount: %s", error->message);
+  g_bytes_unref (job->bytes);
+  g_free (job->path);
+  g_free (job);
+}
+
+static void save (CabListings *self, const Entry *entry, GBytes *bytes) {
+  SaveJob *job = g_new (SaveJob, 1);
+  *job = (SaveJob){self->options.store, list_path (entry->scope), g_bytes_ref (bytes)};
+  cab_pool_push (self->options.pool, save_work, job);
+}
+
+/* The list as the last mount left it, or NULL; @fetched_s is when the services gave it. */
+static CabRecords *load (CabListings *self, const CabScope *scope, gint64 *fetched_s) {
+  int dirfd = cab_store_dirfd (self->options.store);
+  g_autofree char *path = list_path (scope);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GBytes) bytes = cab_file_read (dirfd, path, LISTING_LIMIT, &error);
+  g_autoptr (CabRecords) records = bytes == NULL ? NULL : cab_records_load (bytes, &error);
+  if (records == NULL && !g_error_matches (error, CAB_ERROR, CAB_ERROR_NOT_FOUND))
+    g_warning ("cache: %s is not used: %s", path, error->message);
+  struct stat st;
+  *fetched_s = fstatat (dirfd, path, &st, 0) == 0 ? (gint64) st.st_mtim.tv_sec : 0;
+  return g_steal_pointer (&records);
+}
+
+/* Makes sure that the disk was looked at, without a lock while it is read: two threads may both read it. */
+static void load_once (CabListings *self, Entry *entry) {
+  {
+    CAB_LOCK_SCOPE (&self->lock)
+      ;
+    if (entry->loaded)
+      return;
+  }
+  gint64 fetched_s;
+  g_autoptr (CabRecords) records = load (self, entry->scope, &fetched_s);
+  if (records != NULL)
+    self->options.changed (self->options.changed_data, entry->scope, records);
+  CAB_LOCK_SCOPE (&self->lock)
+    ;
+  if (!entry->loaded && entry->records == NULL && records != NULL) {
+    entry->records = g_steal_pointer (&records);
+    entry->fetched_s = fetched_s;
+    entry->version = ++self->versions;
+  }
+  entry->loaded = TRUE;
+}
+
+/* --- the flight --------------------------------------------------------------------------------------------- */
+
+static void on_progress (gpointer data) {
+  Entry *entry = data;
+  CAB_LOCK_SCOPE (&entry->owner->lock)
+    ;
+  entry->progress_us = g_get_monotonic_time ();
+}
+
+static void on_list (Entry *entry, CabRecords *records) {
+  CabListings *self = entry->owner;
+  g_autoptr (GBytes) bytes = cab_records_save (records);
+  g_autofree char *digest = g_compute_checksum_for_bytes (G_CHECKSUM_SHA256, bytes);
+  self->options.changed (self->options.changed_data, entry->scope, records);
+  save (self, entry, bytes);
+  GQueue waiters;
+  CabListing listing;
+  g_autoptr (CabRecords) old = NULL;
+  {
+    CAB_LOCK_SCOPE (&self->lock)
+      ;
+    old = entry->records;
+    entry->records = cab_records_ref (records);
+    if (old == NULL || g_strcmp0 (entry->digest, digest) != 0)
+      entry->version = ++self->versions;
+    g_free (entry->digest);
+    entry->digest = g_steal_pointer (&digest);
+    entry->fetched_s = now_s ();
+    entry->stale = FALSE;
+    entry->in_flight = FALSE;
+    entry->not_before_us = 0;
+    g_clear_error (&entry->failed);
+    steal_waiters_locked (entry, &waiters);
+    listing = listing_locked (entry);
+  }
+  answer_all (&waiters, &listing, NULL);
+  cab_records_unref (listing.records);
+}
+
+static void on_failure (Entry *entry, const GError *error) {
+  CabListings *self = entry->owner;
+  g_autofree char *scope = cab_scope_to_text (entry->scope);
+  GQueue waiters;
+  CabListing listing = {0};
+  {
+    CAB_LOCK_SCOPE (&self->lock)
+      ;
+    entry->in_flight = FALSE;
+    entry->stale = entry->records != NULL;
+    entry->not_before_us = g_get_monotonic_time () + (entry->stale ? STALE_PAUSE_US : FAILED_PAUSE_US);
+    g_clear_error (&entry->failed);
+    entry->failed = g_error_copy (error);
+    steal_waiters_locked (entry, &waiters);
+    if (entry->stale)
+      listing = listing_locked (entry);
+  }
+  if (listing.records != NULL && !g_error_matches (error, CAB_ERROR, CAB_ERROR_CANCELLED))
+    g_warning ("list %s: %s; the last good list is shown", scope, error->message);
+  answer_all (&waiters, listing.records != NULL ? &listing : NULL, listing.records != NULL ? NULL : error);
+  g_clear_pointer (&listing.records, cab_records_unref);
+}
+
+static void on_done (gpointer data, CabRecords *records, const GError *error) {
+  if (error == NULL)
+    on_list (data, records);
+  else
+    on_failure (data, error);
+}
+
+static void start (Entry *entry) {
+  static const CabListSink sink = {on_progress, on_done};
+  cab_client_list (entry->owner->options.client, entry->scope, &sink, entry);
+}
+
+/* TRUE if the caller has to call start() once it has let the lock go. */
+static gboolean may_start_locked (Entry *entry) {
+  if (entry->in_flight)
+    return FALSE;
+  entry->in_flight = TRUE;
+  entry->progress_us = g_get_monotonic_time ();
+  return TRUE;
+}
+
+/* --- questions ---------------------------------------------------------------------------------------------- */
+
+static Entry *entry_get (CabListings *self, const CabScope *scope) {
+  CAB_LOCK_SCOPE (&self->lock)
+    ;
+  Entry *entry = g_hash_table_lookup (self->entries, scope);
+  if (entry == NULL) {
+    entry = g_new0 (Entry, 1);
+    entry->owner = self;
+    entry->scope = cab_scope_copy (scope);
+    g_queue_init (&entry->waiters);
+    g_hash_table_insert (self->entries, entry->scope, entry);
+  }
+  return entry;
+}
+
+/* A clock that was set back makes a list old, not eternal. */
+static gboolean is_old_locked (const Entry *entry) {
+  gint64 age = now_s () - entry->fetched_s;
+  return age < 0 || age >= entry->owner->options.ttl_s;
+}
+
+/* TRUE if a list that there is should be asked for again, and the caller has to start() that. */
+static gboolean refresh_is_due_locked (Entry *entry, CabReach reach) {
+  return reach == CAB_REACH_NETWORK && is_old_locked (entry) && g_get_monotonic_time () >= entry->not_before_us &&
+         may_start_locked (entry);
+}
+
+typedef struct {
+  CabListing listing; /* records NULL: none */
+  GError *error;
+  gboolean start;
+} Answer;
+
+/* What can be said at once; neither records nor error: @waiter was queued. */
+static Answer decide_locked (Entry *entry, CabReach reach, const Waiter *waiter) {
+  Answer answer = {0};
+  gboolean paused = g_get_monotonic_time () < entry->not_before_us;
+  if (entry->records != NULL) {
+    answer.start = refresh_is_due_locked (entry, reach);
+    answer.listing = listing_locked (entry);
+  } else if (reach == CAB_REACH_LOCAL) {
+    answer.error = g_error_new (CAB_ERROR, CAB_ERROR_DENIED, "not known without asking the services");
+  } else if (paused && !entry->in_flight) {
+    answer.error = g_error_copy (entry->failed);
+  } else {
+    g_queue_push_tail (&entry->waiters, g_memdup2 (waiter, sizeof *waiter));
+    answer.start = may_start_locked (entry);
+  }
+  return answer;
+}
+
+void cab_listings_get (CabListings *self, const CabScope *scope, CabReach reach, CabListingDone done,
+                       gpointer data) {
+  Entry *entry = entry_get (self, scope);
+  load_once (self, entry);
+  Waiter waiter = {done, data, g_get_monotonic_time ()};
+  Answer answer;
+  {
+    CAB_LOCK_SCOPE (&self->lock)
+      ;
+    answer = decide_locked (entry, reach, &waiter);
+  }
+  if (answer.start)
+    start (entry);
+  if (answer.listing.records != NULL || answer.error != NULL)
+    done (data, answer.error == NULL ? &answer.listing : NULL, answer.error);
+  g_clear_pointer (&answer.listing.records, cab_records_unref);
+  g_clear_error (&answer.error);
+}
+
+gboolean cab_listings_peek (CabListings *self, const CabScope *scope, CabReach reach, CabListing *listing) {
+  Entry *entry;
+  gboolean ours;
+  {
+    CAB_LOCK_SCOPE (&self->lock);
+    entry = g_hash_table_lookup (self->entries, scope);
+    if (entry == NULL || entry->records == NULL)
+      return FALSE;
+    *listing = listing_locked (entry);
+    ours = refresh_is_due_locked (entry, reach);
+  }
+  if (ours)
+    start (entry);
+  return TRUE;
+}
+
+void cab_listings_refresh (CabListings *self, const CabScope *scope) {
+  Entry *entry = entry_get (self, scope);
+  gboolean ours = FALSE;
+  {
+    CAB_LOCK_SCOPE (&self->lock)
+      ;
+    if (g_get_monotonic_time () >= entry->not_before_us)
+      ours = may_start_locked (entry);
+  }
+  if (ours)
+    start (entry);
+}
+
+void cab_listings_tick (CabListings *self, gint64 now_us) {
+  GQueue late = G_QUEUE_INIT;
+  gint64 timeout_us = (gint64) self->options.timeout_ms * 1000;
+  {
+    CAB_LOCK_SCOPE (&self->lock)
+      ;
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init (&iter, self->entries);
+    while (g_hash_table_iter_next (&iter, NULL, &value)) {
+      Entry *entry = value;
+      for (GList *link = entry->waiters.head, *next; link != NULL; link = next) {
+        Waiter *waiter = link->data;
+        next = link->next;
+        if (now_us - MAX (waiter->since_us, entry->progress_us) < timeout_us)
+          continue;
+        g_queue_unlink (&entry->waiters, link);
+        g_queue_push_tail_link (&late, link);
+      }
+    }
+  }
+  g_autoptr (GError) error = g_error_new (CAB_ERROR, CAB_ERROR_TIMEOUT, "no answer from the services for %u s",
+                                          self->options.timeout_ms / 1000);
+  answer_all (&late, NULL, error);
+}

@@ -1,0 +1,48 @@
+/* listing.h - the lists of the services: kept in memory and on disk, asked for once however many want them.
+ *
+ * A list lives as long as the table.  One that is past its time to live is handed out all the same while it is asked
+ * for again (one request in flight for each scope); when that fails, it stays, marked stale.  On disk it lies in
+ * CACHE-DIR/listings/FAMILY/APPLICATION/, for a quick start and for work without a network.
+ *
+ * Threads and callbacks: as cache.h.  The client must be stopped before the table is freed.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CABFS_CACHE_LISTING_H
+#define CABFS_CACHE_LISTING_H
+
+#include "cache/cache.h"
+#include "cache/pool.h"
+#include "cache/store.h"
+
+typedef struct CabListings CabListings;
+
+typedef struct {
+  CabStore *store; /* these outlive the table */
+  CabPool *pool;
+  CabClient *client;
+  gint64 ttl_s;
+  guint timeout_ms;
+  /* A scope has a new list: runs before anybody is given it, with no lock held. */
+  void (*changed) (gpointer data, const CabScope *scope, CabRecords *records);
+  gpointer changed_data;
+} CabListingsOptions;
+
+CabListings *cab_listings_new (const CabListingsOptions *options);
+void cab_listings_free (CabListings *self);
+
+/* As cab_cache_list() and cab_cache_peek_list(). */
+void cab_listings_get (CabListings *self, const CabScope *scope, CabReach reach, CabListingDone done,
+                       gpointer data);
+gboolean cab_listings_peek (CabListings *self, const CabScope *scope, CabReach reach, CabListing *listing);
+
+/* Asks for the list again behind the scenes, whatever its age: its addresses are wanted. */
+void cab_listings_refresh (CabListings *self, const CabScope *scope);
+
+/* Ends the waits that have been without progress for too long.  @now_us: monotonic. */
+void cab_listings_tick (CabListings *self, gint64 now_us);
+
+/* "listings/driver/13984104677400476/1fd83f6d-….cabs": where @scope's files lie, with @suffix. */
+char *cab_listings_path (const CabScope *scope, const char *suffix);
+
+#endif

@@ -1,0 +1,47 @@
+/* map.h - the text of a .map file: which bytes of its CAB a cache file holds.  Pure.
+ *
+ * interface.md section 6.  Lines of "key value", the last one a SHA-256 over all before it, so that a torn, flipped
+ * or swapped map is seen:
+ *
+ *     cabfs-map 1
+ *     id fb57b37b-d364-4caf-995b-d99ae651ee18
+ *     size 6406
+ *     etag "0x8D4C5A1"             (if known)
+ *     md5 99b81719acc5c40b…        (if known)
+ *     modified 1494165223          (if known)
+ *     file 2621441 1494165223.5    inode and birth time of the data file this map belongs to
+ *     have 0 6406                  a line for each range, [start, end)
+ *     sum 4f1c…
+ *
+ * The birth time ties a map to one data file: another process may have removed that file and made a new one of
+ * the same name, and file systems give inode numbers out again.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CABFS_CACHE_MAP_H
+#define CABFS_CACHE_MAP_H
+
+#include "cache/ranges.h"
+
+typedef struct {
+  char *id;        /* owned, as are the other strings */
+  guint64 size;    /* bytes of the whole CAB */
+  char *etag;      /* NULL if not known */
+  char *md5;       /* 32 hexadecimal digits, or NULL */
+  gint64 modified; /* Unix seconds, or CAB_TIME_UNKNOWN */
+  guint64 inode;
+  char *born; /* birth time of the data file, opaque */
+  CabRanges have;
+} CabMap;
+
+void cab_map_clear (CabMap *self);
+
+char *cab_map_format (const CabMap *self);
+
+/* Fills @self, which must be zeroed.  CAB_ERROR_INVALID, with the line, for anything that cab_map_format() would not
+ * have written: @text needs no terminator and may hold anything. */
+gboolean cab_map_parse (const char *text, gsize len, CabMap *self, GError **error);
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (CabMap, cab_map_clear)
+
+#endif

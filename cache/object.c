@@ -1,0 +1,212 @@
+/* object.c - one CAB's data file, open: the rules are in store.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "cache/files.h"
+#include "cache/store-private.h"
+#include "client/error.h"
+#include "client/metrics.h"
+#include "client/records.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+struct CabObject {
+  CabStore *store; /* set at creation, as all here */
+  int fd;          /* the data file; its flock is ours */
+  char *data_path; /* below the store's directory */
+  char *map_path;
+  gboolean is_private;
+};
+
+/* The file's birth time where the file system keeps one.  Inode numbers are given out again, birth times are not. */
+static gboolean identify (int fd, guint64 *inode, char **born, guint64 *size) {
+  struct statx stx;
+  if (statx (fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &stx) < 0)
+    return FALSE;
+  *inode = stx.stx_ino;
+  *size = stx.stx_size;
+  *born = (stx.stx_mask & STATX_BTIME) == 0
+              ? g_strdup ("unknown")
+              : g_strdup_printf ("%lld.%u", (long long) stx.stx_btime.tv_sec, stx.stx_btime.tv_nsec);
+  return TRUE;
+}
+
+gboolean cab_map_belongs (const CabMap *map, int fd) {
+  guint64 inode, size;
+  g_autofree char *born = NULL;
+  if (!identify (fd, &inode, &born, &size) || inode != map->inode || strcmp (born, map->born) != 0)
+    return FALSE;
+  return map->have.count == 0 || map->have.items[map->have.count - 1].end <= size;
+}
+
+static CabObject *object_new (CabStore *store, gint64 expires, const char *id) {
+  CabObject *self = g_new0 (CabObject, 1);
+  self->store = store;
+  self->fd = -1;
+  self->data_path = cab_store_path (expires, id, ".cab");
+  self->map_path = cab_store_path (expires, id, ".map");
+  return self;
+}
+
+void cab_object_close (CabObject *self) {
+  if (self == NULL)
+    return;
+  if (self->fd >= 0)
+    close (self->fd);
+  g_free (self->data_path);
+  g_free (self->map_path);
+  g_free (self);
+}
+
+static gboolean is_linked (int fd) {
+  struct stat st;
+  return fstat (fd, &st) == 0 && st.st_nlink > 0;
+}
+
+static gboolean is_complete (const CabMap *map) {
+  return map->born != NULL && cab_ranges_has (&map->have, 0, map->size);
+}
+
+/* An unnamed file in the same place, for us alone. */
+static gboolean open_private (CabObject *self, const char *dir, GError **error) {
+  self->fd = openat (self->store->dirfd, dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  self->is_private = TRUE;
+  return self->fd >= 0 || cab_error_errno (error, "make a temporary file in the cache") != NULL;
+}
+
+/* Reads the map of the locked data file; a damaged one is dropped together with the data. */
+static void load_locked_file (CabObject *self, const char *id, CabMap *map) {
+  g_autoptr (GError) error = NULL;
+  gboolean good = cab_store_load_map (self->store, self->map_path, id, map, &error);
+  if (good && cab_map_belongs (map, self->fd))
+    return;
+  struct stat st;
+  gboolean had_data = fstat (self->fd, &st) == 0 && st.st_size > 0;
+  if (good || !g_error_matches (error, CAB_ERROR, CAB_ERROR_NOT_FOUND)) {
+    g_warning ("cache: %s does not fit its data file, it is fetched again: %s", self->map_path,
+               error != NULL ? error->message : "another file or a shorter one");
+    cab_metric_add (CAB_METRIC_CACHE_DAMAGED, 1);
+  }
+  cab_map_clear (map);
+  if (had_data && ftruncate (self->fd, 0) < 0)
+    g_warning ("cache: cannot empty %s: %s", self->data_path, g_strerror (errno));
+}
+
+typedef enum { OPEN_DONE, OPEN_AGAIN, OPEN_BUSY, OPEN_FAILED } OpenResult;
+
+/* One try: OPEN_AGAIN when the file was removed while we waited at its door. */
+static OpenResult open_shared (CabObject *self, const char *id, CabMap *map, GError **error) {
+  self->fd = openat (self->store->dirfd, self->data_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (self->fd < 0) {
+    cab_error_errno (error, "open %s in the cache", self->data_path);
+    return OPEN_FAILED;
+  }
+  gboolean writer = flock (self->fd, LOCK_EX | LOCK_NB) == 0;
+  if (!writer && flock (self->fd, LOCK_SH | LOCK_NB) < 0)
+    return OPEN_BUSY;
+  if (!is_linked (self->fd))
+    return OPEN_AGAIN;
+  if (writer) {
+    load_locked_file (self, id, map);
+  } else if (!cab_store_load_map (self->store, self->map_path, id, map, NULL) ||
+             !cab_map_belongs (map, self->fd) || !is_complete (map)) {
+    /* Others read it as complete, so a map that says less is no ground to write into it. */
+    cab_map_clear (map);
+    return OPEN_BUSY;
+  }
+  if (is_complete (map))
+    cab_object_share (self);
+  return OPEN_DONE;
+}
+
+CabObject *cab_object_open (CabStore *store, gint64 expires, const char *id, CabMap *map, GError **error) {
+  g_autoptr (CabObject) self = object_new (store, expires, id);
+  g_autofree char *dir = cab_store_dir_name (expires);
+  *map = (CabMap){.modified = CAB_TIME_UNKNOWN};
+  /* Removed between open and lock, again and again, would need an eviction for each try. */
+  for (guint i = 0; i < 16; i++) {
+    int dirfd = cab_dir_make (store->dirfd, dir, error);
+    if (dirfd < 0)
+      return NULL;
+    close (dirfd);
+    OpenResult result = open_shared (self, id, map, error);
+    if (result == OPEN_DONE)
+      return g_steal_pointer (&self);
+    if (self->fd >= 0)
+      close (self->fd);
+    self->fd = -1;
+    if (result == OPEN_FAILED)
+      return NULL;
+    if (result == OPEN_BUSY)
+      break;
+  }
+  return open_private (self, dir, error) ? g_steal_pointer (&self) : NULL;
+}
+
+gboolean cab_object_write (CabObject *self, guint64 off, const void *bytes, gsize len, GError **error) {
+  const char *from = bytes;
+  for (gsize done = 0; done < len;) {
+    ssize_t n = pwrite (self->fd, from + done, len - done, (off_t) (off + done));
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0)
+      return cab_error_errno (error, "write %s to the cache", self->data_path) != NULL;
+    done += (gsize) n;
+  }
+  CabStore *store = self->store;
+  guint64 before = atomic_fetch_add (&store->written, len);
+  if (store->written_func != NULL && before / store->written_step != (before + len) / store->written_step)
+    store->written_func (store->written_data);
+  return TRUE;
+}
+
+gboolean cab_object_read (CabObject *self, guint64 off, void *bytes, gsize len, GError **error) {
+  char *to = bytes;
+  for (gsize done = 0; done < len;) {
+    ssize_t n = pread (self->fd, to + done, len - done, (off_t) (off + done));
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n == 0)
+      errno = EIO; /* shorter than its map says: somebody cut it */
+    if (n <= 0)
+      return cab_error_errno (error, "read %s in the cache", self->data_path) != NULL;
+    done += (gsize) n;
+  }
+  return TRUE;
+}
+
+gboolean cab_object_save (CabObject *self, CabMap *map, GError **error) {
+  if (self->is_private || !is_linked (self->fd))
+    return TRUE;
+  if (fdatasync (self->fd) < 0)
+    return cab_error_errno (error, "bring %s to the disk", self->data_path) != NULL;
+  guint64 size;
+  g_free (g_steal_pointer (&map->born));
+  if (!identify (self->fd, &map->inode, &map->born, &size))
+    return cab_error_errno (error, "look at %s", self->data_path) != NULL;
+  g_autofree char *text = cab_map_format (map);
+  return cab_file_replace (self->store->dirfd, self->map_path, text, strlen (text), error);
+}
+
+void cab_object_share (CabObject *self) {
+  if (!self->is_private)
+    flock (self->fd, LOCK_SH | LOCK_NB);
+}
+
+void cab_object_discard (CabObject *self) {
+  if (self->is_private || !is_linked (self->fd))
+    return;
+  unlinkat (self->store->dirfd, self->map_path, 0);
+  unlinkat (self->store->dirfd, self->data_path, 0);
+}
+
+void cab_object_touch (CabObject *self) {
+  const struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
+  if (!self->is_private)
+    futimens (self->fd, times);
+}

@@ -1,0 +1,44 @@
+/* plan.h - which bytes of a file to fetch next: what a reader waits for, and what he is likely to want.  Pure.
+ *
+ * A cursor follows one sequential reader.  Its window, how far ahead of him is fetched, is nothing for a reader that
+ * jumps (he gets what he asked for, rounded to CAB_PLAN_BLOCK), and grows fourfold with each read that follows the
+ * one before, up to `read-ahead`.
+ *
+ * Gaps are cut at multiples of CAB_PLAN_CHUNK, so that a window is fetched by several connections side by side: one
+ * connection to a far host is bounded by latency and window, and 4 to 8 MiB a request hide the round trip.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CABFS_CACHE_PLAN_H
+#define CABFS_CACHE_PLAN_H
+
+#include "cache/ranges.h"
+
+#define CAB_PLAN_BLOCK ((guint64) 64 << 10)
+#define CAB_PLAN_CHUNK ((guint64) 8 << 20)
+
+/* The first request for a file of which nothing is known: what the kernel's first read wants (128 to 256 KiB), and what
+ * an archive manager reads of the head. */
+#define CAB_PLAN_HEAD ((guint64) 256 << 10)
+
+#define CAB_PLAN_CURSORS 8
+
+typedef struct {
+  guint64 next; /* where the reader is expected */
+  guint64 window;
+  guint64 used; /* when, in reads of this file; 0: free */
+} CabCursor;
+
+typedef struct {
+  CabCursor cursors[CAB_PLAN_CURSORS];
+  guint64 reads;
+} CabPlan;
+
+/* Notes a read of [start, end) and gives the interval to have: it begins at or before @start, ends at or behind @end
+ * and within @size. */
+CabRange cab_plan_read (CabPlan *self, guint64 start, guint64 end, guint64 size, guint64 read_ahead);
+
+/* The first interval of @zone that is neither in @have nor in @coming, cut to a chunk: FALSE if there is none. */
+gboolean cab_plan_gap (const CabRanges *have, const CabRanges *coming, CabRange zone, CabRange *gap);
+
+#endif

@@ -1,0 +1,375 @@
+/* read.c - the bytes of a content: transfers that bring them, readers that wait for them.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "cache/content-private.h"
+#include "client/error.h"
+#include "client/metrics.h"
+
+#include <string.h>
+
+struct Stream {
+  CabRefs refs;
+  CabContent *content; /* a reference */
+  CabPriority priority;
+
+  /* owner's lock */
+  CabTransfer *transfer; /* NULL until cab_blob_get() has returned; stays until the stream is freed */
+  guint64 pos, end;      /* [pos, end) is still to come */
+  gboolean cancelled;    /* by us: somebody may want its bytes again */
+};
+
+static void stream_drop (Stream *stream) {
+  if (!cab_ref_drop (&stream->refs))
+    return;
+  cab_transfer_unref (stream->transfer);
+  cab_content_drop (stream->content);
+  g_free (stream);
+}
+
+/* --- readers ------------------------------------------------------------------------------------------------ */
+
+static void answer_reader (CabContent *self, const Reader *reader) {
+  g_autoptr (GError) error = NULL;
+  g_autofree char *bytes = g_malloc (reader->len);
+  if (cab_object_read (self->object, reader->off, bytes, reader->len, &error))
+    reader->done (reader->data, bytes, reader->len, NULL);
+  else
+    reader->done (reader->data, NULL, 0, error);
+}
+
+void cab_content_answer_readers (CabContent *self, GQueue *readers, const GError *error) {
+  for (Reader *reader = g_queue_pop_head (readers); reader != NULL; reader = g_queue_pop_head (readers)) {
+    if (error == NULL)
+      answer_reader (self, reader);
+    else
+      reader->done (reader->data, NULL, 0, error);
+    g_free (reader);
+  }
+}
+
+static void take_satisfied_locked (CabContent *self, GQueue *into) {
+  for (GList *link = self->readers.head, *next; link != NULL; link = next) {
+    const Reader *reader = link->data;
+    next = link->next;
+    if (!cab_ranges_has (&self->have, reader->off, reader->off + reader->len))
+      continue;
+    g_queue_unlink (&self->readers, link);
+    g_queue_push_tail_link (into, link);
+  }
+}
+
+/* Those who wait for bytes of @lost that nothing else brings. */
+static void take_bereft_locked (CabContent *self, CabRange lost, GQueue *into) {
+  for (GList *link = self->readers.head, *next; link != NULL; link = next) {
+    const Reader *reader = link->data;
+    CabRange part = {MAX (lost.start, reader->off), MIN (lost.end, reader->off + reader->len)};
+    next = link->next;
+    if (part.start >= part.end || cab_ranges_has (&self->have, part.start, part.end))
+      continue;
+    g_queue_unlink (&self->readers, link);
+    g_queue_push_tail_link (into, link);
+  }
+}
+
+/* --- what a transfer tells ---------------------------------------------------------------------------------- */
+
+static gboolean is_same (const CabContent *self, const CabFacts *facts, GError **error) {
+  if (self->size == facts->size && (self->etag == NULL || g_strcmp0 (self->etag, facts->etag) == 0))
+    return TRUE;
+  g_set_error (error, CAB_ERROR, CAB_ERROR_CHANGED,
+               "the blob was replaced: %" G_GUINT64_FORMAT " bytes, ETag %s, and now %" G_GUINT64_FORMAT
+               " bytes, ETag %s",
+               self->size, self->etag != NULL ? self->etag : "unknown", facts->size,
+               facts->etag != NULL ? facts->etag : "unknown");
+  return FALSE;
+}
+
+static gboolean on_facts (gpointer data, const CabFacts *facts, GError **error) {
+  Stream *stream = data;
+  CabContent *self = stream->content;
+  GQueue openers = G_QUEUE_INIT;
+  gboolean first;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock)
+      ;
+    first = self->phase == CONTENT_OPENING;
+    if (first) {
+      cab_content_set_facts (self, facts->size, facts->etag, facts->modified);
+      if (facts->md5 != NULL) {
+        g_free (self->md5);
+        self->md5 = g_strdup (facts->md5);
+      }
+      stream->end = MIN (stream->end, self->size);
+      cab_ranges_remove (&self->coming, self->size, G_MAXUINT64);
+      atomic_store (&self->complete, self->size == 0);
+      if (self->size == 0)
+        self->unsaved = 1; /* that it is empty is worth a map */
+      self->progress_us = g_get_monotonic_time ();
+      cab_content_ready_locked (self, &openers);
+    }
+  }
+  if (!first)
+    return is_same (self, facts, error);
+  self->owner->options.learned (self->owner->options.learned_data, self->scope, self->id, facts);
+  cab_content_answer_openers (self, &openers, NULL);
+  return TRUE;
+}
+
+static gboolean on_write (gpointer data, guint64 off, const void *bytes, gsize len, GError **error) {
+  Stream *stream = data;
+  CabContent *self = stream->content;
+  if (!cab_object_write (self->object, off, bytes, len, error))
+    return FALSE;
+  GQueue satisfied = G_QUEUE_INIT;
+  gboolean save;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock)
+      ;
+    if (self->phase == CONTENT_FAILED) {
+      g_set_error (error, CAB_ERROR, CAB_ERROR_CANCELLED, "its content has failed");
+      return FALSE;
+    }
+    cab_ranges_add (&self->have, off, off + len);
+    cab_ranges_remove (&self->coming, off, off + len);
+    stream->pos = off + len;
+    self->unsaved += len;
+    self->progress_us = g_get_monotonic_time ();
+    take_satisfied_locked (self, &satisfied);
+    if (cab_ranges_has (&self->have, 0, self->size))
+      atomic_store (&self->complete, TRUE);
+    save = cab_content_save_due_locked (self);
+  }
+  cab_content_answer_readers (self, &satisfied, NULL);
+  if (save)
+    cab_content_push_save (self);
+  return TRUE;
+}
+
+/* Readers that a stream we cancelled leaves behind: somebody opened the CAB again meanwhile. */
+static void fetch_for_readers (CabContent *self) {
+  g_autoptr (GArray) zones = g_array_new (FALSE, FALSE, sizeof (CabRange));
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock)
+      ;
+    for (const GList *link = self->readers.head; link != NULL; link = link->next) {
+      const Reader *reader = link->data;
+      CabRange zone = {reader->off, reader->off + reader->len};
+      g_array_append_val (zones, zone);
+    }
+  }
+  for (guint i = 0; i < zones->len; i++) {
+    CabRange zone = g_array_index (zones, CabRange, i);
+    cab_content_fetch (self, zone, zone.end);
+  }
+}
+
+static void on_done (gpointer data, const GError *error) {
+  Stream *stream = data;
+  CabContent *self = stream->content;
+  GQueue bereft = G_QUEUE_INIT;
+  gboolean cancelled, opening;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock)
+      ;
+    g_queue_remove (&self->streams, stream);
+    cab_ranges_remove (&self->coming, stream->pos, stream->end);
+    opening = self->phase == CONTENT_OPENING;
+    cancelled = stream->cancelled && !opening;
+    if (error != NULL && !cancelled)
+      take_bereft_locked (self, (CabRange){stream->pos, stream->end}, &bereft);
+  }
+  if (error != NULL && !cancelled &&
+      (opening || g_error_matches (error, CAB_ERROR, CAB_ERROR_CHANGED) ||
+       g_error_matches (error, CAB_ERROR, CAB_ERROR_NOT_FOUND)))
+    cab_content_fail (self, error);
+  cab_content_answer_readers (self, &bereft, error);
+  if (cancelled)
+    fetch_for_readers (self);
+  cab_content_settle (self);
+  stream_drop (stream);
+}
+
+/* --- transfers ---------------------------------------------------------------------------------------------- */
+
+static void stream_start (Stream *stream, CabRange range) {
+  static const CabSink sink = {on_facts, on_write, on_done};
+  CabContent *self = stream->content;
+  cab_ref_take (&stream->refs); /* on_done() drops one, maybe before the call returns */
+  CabTransfer *transfer = cab_blob_get (self->blob, range.start, range.end - range.start, self->etag,
+                                        stream->priority, &sink, stream);
+  gboolean cancelled;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock)
+      ;
+    stream->transfer = transfer;
+    cancelled = stream->cancelled;
+  }
+  if (cancelled)
+    cab_transfer_cancel (transfer);
+  stream_drop (stream);
+}
+
+/* The stream for the first gap of @zone, or NULL if there is none that may be fetched now. */
+static Stream *plan_locked (CabContent *self, CabRange zone, guint64 urgent, CabRange *gap) {
+  if ((self->phase != CONTENT_OPENING && self->phase != CONTENT_READY) ||
+      !cab_plan_gap (&self->have, &self->coming, zone, gap))
+    return NULL;
+  CabPriority priority = gap->start < urgent ? CAB_PRIORITY_READER : CAB_PRIORITY_AHEAD;
+  if (priority == CAB_PRIORITY_AHEAD && self->streams.length >= self->owner->options.connections)
+    return NULL;
+  Stream *stream = g_new0 (Stream, 1);
+  cab_ref_init (&stream->refs);
+  stream->content = cab_content_hold (self);
+  stream->priority = priority;
+  stream->pos = gap->start;
+  stream->end = gap->end;
+  cab_ranges_add (&self->coming, gap->start, gap->end);
+  g_queue_push_tail (&self->streams, stream);
+  return stream;
+}
+
+void cab_content_fetch (CabContent *self, CabRange zone, guint64 urgent) {
+  for (;;) {
+    Stream *stream;
+    CabRange gap;
+    {
+      CAB_LOCK_SCOPE (&self->owner->lock)
+        ;
+      stream = plan_locked (self, zone, urgent, &gap);
+    }
+    if (stream == NULL)
+      return;
+    stream_start (stream, gap);
+  }
+}
+
+/* Copies of the streams that touch @range, with a reference each. */
+static GPtrArray *streams_of_locked (CabContent *self, CabRange range) {
+  GPtrArray *streams = g_ptr_array_new_with_free_func ((GDestroyNotify) stream_drop);
+  for (const GList *link = self->streams.head; link != NULL; link = link->next) {
+    Stream *stream = link->data;
+    if (stream->pos >= range.end || stream->end <= range.start)
+      continue;
+    cab_ref_take (&stream->refs);
+    g_ptr_array_add (streams, stream);
+  }
+  return streams;
+}
+
+void cab_content_cancel (CabContent *self) {
+  g_autoptr (GPtrArray) streams = NULL;
+  g_autoptr (GPtrArray) started = g_ptr_array_new ();
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock)
+      ;
+    if (self->users > 0 && self->phase != CONTENT_FAILED)
+      return; /* somebody came back */
+    streams = streams_of_locked (self, (CabRange){0, G_MAXUINT64});
+    for (guint i = 0; i < streams->len; i++) {
+      Stream *stream = g_ptr_array_index (streams, i);
+      stream->cancelled = TRUE;
+      if (stream->transfer != NULL)
+        g_ptr_array_add (started, stream->transfer);
+    }
+  }
+  for (guint i = 0; i < started->len; i++)
+    cab_transfer_cancel (g_ptr_array_index (started, i));
+}
+
+/* A reader now waits for what was fetched ahead. */
+static void hurry (CabContent *self, CabRange range) {
+  g_autoptr (GPtrArray) streams = NULL;
+  g_autoptr (GPtrArray) ahead = g_ptr_array_new ();
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock)
+      ;
+    streams = streams_of_locked (self, range);
+    for (guint i = 0; i < streams->len; i++) {
+      const Stream *stream = g_ptr_array_index (streams, i);
+      if (stream->transfer != NULL && stream->priority == CAB_PRIORITY_AHEAD)
+        g_ptr_array_add (ahead, stream->transfer);
+    }
+  }
+  for (guint i = 0; i < ahead->len; i++)
+    cab_transfer_set_priority (g_ptr_array_index (ahead, i), CAB_PRIORITY_READER);
+}
+
+void cab_content_fail (CabContent *self, const GError *error) {
+  GQueue openers, readers;
+  gboolean left;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock)
+      ;
+    if (self->phase == CONTENT_FAILED)
+      return;
+    self->phase = CONTENT_FAILED;
+    self->failed = g_error_copy (error);
+    atomic_store (&self->complete, FALSE);
+    cab_queue_steal (&self->openers, &openers);
+    cab_queue_steal (&self->readers, &readers);
+    left = cab_content_leave_locked (self);
+  }
+  cab_content_cancel (self);
+  if (self->object != NULL)
+    cab_object_discard (self->object);
+  cab_content_answer_openers (self, &openers, error);
+  cab_content_answer_readers (self, &readers, error);
+  if (left)
+    cab_content_drop (self);
+}
+
+/* --- reading ------------------------------------------------------------------------------------------------ */
+
+/* @len cut at the end of the file. */
+static gsize clamp (const CabContent *self, guint64 off, gsize len) {
+  return off >= self->size ? 0 : (gsize) MIN (len, self->size - off);
+}
+
+gboolean cab_content_read_now (CabContent *self, guint64 off, gsize len, void *bytes, gsize *got) {
+  *got = clamp (self, off, len);
+  if (!atomic_load (&self->complete)) {
+    CabRange zone;
+    guint64 end = off + *got;
+    {
+      CAB_LOCK_SCOPE (&self->owner->lock)
+        ;
+      if (self->phase != CONTENT_READY || !cab_ranges_has (&self->have, off, end))
+        return FALSE;
+      zone = cab_plan_read (&self->plan, off, end, self->size, self->owner->options.read_ahead);
+    }
+    cab_content_fetch (self, zone, end);
+  }
+  if (!cab_object_read (self->object, off, bytes, *got, NULL))
+    return FALSE;
+  cab_metric_add (CAB_METRIC_BYTES_CACHED, *got);
+  return TRUE;
+}
+
+void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone done, gpointer data) {
+  Reader *reader = g_new (Reader, 1);
+  *reader = (Reader){off, clamp (self, off, len), done, data, g_get_monotonic_time ()};
+  GQueue now = G_QUEUE_INIT;
+  CabRange zone = {0, 0}, range = {off, off + reader->len};
+  g_autoptr (GError) error = NULL;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock)
+      ;
+    if (self->phase == CONTENT_FAILED) {
+      error = g_error_copy (self->failed);
+      g_queue_push_tail (&now, reader);
+    } else if (cab_ranges_has (&self->have, range.start, range.end)) {
+      g_queue_push_tail (&now, reader);
+    } else {
+      g_queue_push_tail (&self->readers, reader);
+      zone = cab_plan_read (&self->plan, range.start, range.end, self->size, self->owner->options.read_ahead);
+    }
+  }
+  if (!g_queue_is_empty (&now)) {
+    cab_content_answer_readers (self, &now, error);
+    return;
+  }
+  cab_metric_add (CAB_METRIC_READS_WAITED, 1);
+  hurry (self, range);
+  cab_content_fetch (self, zone, range.end);
+}

@@ -1,0 +1,93 @@
+/* save.c - what a content leaves on the disk: its map, written when that is worth it and only after its data.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "cache/content-private.h"
+#include "client/error.h"
+#include "client/metrics.h"
+
+#include <string.h>
+
+gboolean cab_content_save_due_locked (CabContent *self) {
+  gboolean idle = self->users == 0 && g_queue_is_empty (&self->streams);
+  if (self->phase != CONTENT_READY || self->saving || self->unsaved == 0 ||
+      !(idle || atomic_load (&self->complete) || self->unsaved >= CAB_SAVE_STEP))
+    return FALSE;
+  self->saving = TRUE;
+  return TRUE;
+}
+
+/* The MD5 of the whole, from the store; NULL if it cannot be read. */
+static char *compute_md5 (CabContent *self) {
+  g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_MD5);
+  g_autofree guchar *block = g_malloc (CAB_PLAN_BLOCK);
+  for (guint64 off = 0; off < self->size; off += CAB_PLAN_BLOCK) {
+    gsize len = (gsize) MIN (CAB_PLAN_BLOCK, self->size - off);
+    if (!cab_object_read (self->object, off, block, len, NULL))
+      return NULL;
+    g_checksum_update (sum, block, (gssize) len);
+  }
+  return g_strdup (g_checksum_get_string (sum));
+}
+
+/* FALSE if the bytes are not those the host gave the MD5 of. */
+static gboolean verify (CabContent *self, const CabMap *map, GError **error) {
+  if (self->verified || map->md5 == NULL || !cab_ranges_has (&map->have, 0, map->size))
+    return TRUE;
+  g_autofree char *md5 = compute_md5 (self);
+  if (g_strcmp0 (md5, map->md5) == 0) {
+    self->verified = TRUE;
+    return TRUE;
+  }
+  g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "%s: its bytes have MD5 %s, the blob host says %s",
+               self->id, md5 != NULL ? md5 : "none (unreadable)", map->md5);
+  return FALSE;
+}
+
+/* What is here at this moment: what arrives later is left to the next map. */
+static void snapshot (CabContent *self, CabMap *map, guint64 *bytes) {
+  CAB_LOCK_SCOPE (&self->owner->lock)
+    ;
+  *bytes = self->unsaved;
+  *map = (CabMap){.id = g_strdup (self->id),
+                  .size = self->size,
+                  .etag = g_strdup (self->etag),
+                  .md5 = g_strdup (self->md5),
+                  .modified = self->modified};
+  cab_ranges_copy (&self->have, &map->have);
+}
+
+static void save_work (gpointer data) {
+  CabContent *self = data;
+  g_autoptr (GError) error = NULL;
+  g_auto (CabMap) map = {0};
+  guint64 bytes;
+  snapshot (self, &map, &bytes);
+  gboolean good = verify (self, &map, &error);
+  if (!good) {
+    g_warning ("cache: %s; dropped, to be fetched again", error->message);
+    cab_metric_add (CAB_METRIC_CACHE_DAMAGED, 1);
+    cab_content_fail (self, error);
+  } else if (!cab_object_save (self->object, &map, &error)) {
+    g_warning ("cache: %s is not kept for the next mount: %s", self->id, error->message);
+  } else if (atomic_load (&self->complete)) {
+    cab_object_share (self->object);
+  }
+  gboolean again;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock)
+      ;
+    self->saving = FALSE;
+    self->unsaved -= bytes;
+    again = cab_content_save_due_locked (self);
+  }
+  if (again)
+    cab_content_push_save (self);
+  else
+    cab_content_settle (self);
+  cab_content_drop (self);
+}
+
+void cab_content_push_save (CabContent *self) {
+  cab_pool_push (self->owner->options.pool, save_work, cab_content_hold (self));
+}

@@ -1,0 +1,33 @@
+/* store-private.h - what store.c and object.c share.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CABFS_CACHE_STORE_PRIVATE_H
+#define CABFS_CACHE_STORE_PRIVATE_H
+
+#include "cache/store.h"
+
+#include <stdatomic.h>
+
+struct CabStore {
+  int dirfd;  /* set at creation */
+  int lockfd; /* set at creation */
+
+  /* set before the first object */
+  guint64 written_step;
+  void (*written_func) (gpointer data);
+  gpointer written_data;
+
+  atomic_ullong written; /* bytes since cab_store_take_written() */
+};
+
+/* "20170507T135343Z/<id><suffix>", below the store's directory. */
+char *cab_store_path (gint64 expires, const char *id, const char *suffix);
+
+/* Reads and parses the map @path of CAB @id: INVALID if it is damaged or another's, NOT_FOUND if there is none. */
+gboolean cab_store_load_map (CabStore *self, const char *path, const char *id, CabMap *map, GError **error);
+
+/* TRUE if @map speaks of the file @fd and that file has all it promises. */
+gboolean cab_map_belongs (const CabMap *map, int fd);
+
+#endif

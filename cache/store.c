@@ -1,0 +1,180 @@
+/* store.c - the directory: opening it, its names, what it holds of a CAB.  The objects are in object.c.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "cache/store.h"
+
+#include "cache/files.h"
+#include "cache/store-private.h"
+#include "client/error.h"
+#include "client/records.h"
+#include "client/times.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#define STORE_VERSION "cabfs-cache 1\n"
+
+/* Maps and listings far above anything real; a larger one is damage. */
+#define MAP_LIMIT ((gsize) 64 << 20)
+
+/* Sorts behind every real time: what does not expire is removed last. */
+#define NEVER_EXPIRES "99991231T235959Z"
+
+static gboolean is_empty (int dirfd) {
+  int fd = openat (dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *dir = fd < 0 ? NULL : fdopendir (fd);
+  if (dir == NULL) {
+    if (fd >= 0)
+      close (fd);
+    return FALSE;
+  }
+  guint entries = 0;
+  while (readdir (dir) != NULL)
+    entries++;
+  closedir (dir);
+  return entries <= 2; /* "." and ".." */
+}
+
+/* The file "version": made in a new directory, else it must be ours.  A directory that holds something else is
+ * refused, because eviction would look for things to remove in it. */
+static gboolean check_version (int dirfd, const char *dir, GError **error) {
+  g_autoptr (GError) local = NULL;
+  g_autoptr (GBytes) bytes = cab_file_read (dirfd, "version", 64, &local);
+  if (bytes != NULL) {
+    gsize len;
+    const char *text = g_bytes_get_data (bytes, &len);
+    if (len == strlen (STORE_VERSION) && memcmp (text, STORE_VERSION, len) == 0)
+      return TRUE;
+    g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID,
+                 "cache directory %s was written by another version of cabfs: remove it or set cache-dir", dir);
+    return FALSE;
+  }
+  if (!g_error_matches (local, CAB_ERROR, CAB_ERROR_NOT_FOUND)) {
+    g_propagate_prefixed_error (error, g_steal_pointer (&local), "cache directory %s: ", dir);
+    return FALSE;
+  }
+  if (!is_empty (dirfd)) {
+    g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID,
+                 "cache directory %s holds other files: set cache-dir to an empty directory of its own", dir);
+    return FALSE;
+  }
+  return cab_file_replace (dirfd, "version", STORE_VERSION, strlen (STORE_VERSION), error);
+}
+
+static gboolean check_owner (int dirfd, const char *dir, GError **error) {
+  struct stat st;
+  if (fstat (dirfd, &st) < 0)
+    return cab_error_errno (error, "cache directory %s", dir) != NULL;
+  if (st.st_uid != geteuid ()) {
+    g_set_error (error, CAB_ERROR, CAB_ERROR_FAILED,
+                 "cache directory %s belongs to user %u, not to %u: set cache-dir to one of your own", dir,
+                 (unsigned) st.st_uid, (unsigned) geteuid ());
+    return FALSE;
+  }
+  return TRUE;
+}
+
+static int open_dir (const char *dir, GError **error) {
+  int dirfd = cab_dir_make (AT_FDCWD, dir, error);
+  if (dirfd < 0)
+    return -1;
+  if (check_owner (dirfd, dir, error) && check_version (dirfd, dir, error)) {
+    /* It is ours, and dumps of other people's machines are in it. */
+    if (fchmod (dirfd, 0700) == 0)
+      return dirfd;
+    cab_error_errno (error, "make cache directory %s private", dir);
+  }
+  close (dirfd);
+  return -1;
+}
+
+CabStore *cab_store_new (const char *dir, GError **error) {
+  g_auto (CabFd) dirfd = open_dir (dir, error);
+  if (dirfd < 0)
+    return NULL;
+  /* Held as long as the store is open, so that whoever wants to convert or remove the whole can know. */
+  g_auto (CabFd) lockfd = openat (dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (lockfd < 0 || flock (lockfd, LOCK_SH | LOCK_NB) < 0)
+    return cab_error_errno (error, "lock cache directory %s", dir);
+  CabStore *self = g_new0 (CabStore, 1);
+  self->dirfd = cab_fd_steal (&dirfd);
+  self->lockfd = cab_fd_steal (&lockfd);
+  atomic_init (&self->written, 0);
+  return self;
+}
+
+void cab_store_free (CabStore *self) {
+  if (self == NULL)
+    return;
+  close (self->lockfd);
+  close (self->dirfd);
+  g_free (self);
+}
+
+int cab_store_dirfd (const CabStore *self) {
+  return self->dirfd;
+}
+
+char *cab_store_dir_name (gint64 expires) {
+  return expires == CAB_TIME_UNKNOWN ? g_strdup (NEVER_EXPIRES) : cab_time_format_basic (expires);
+}
+
+guint64 cab_store_take_written (CabStore *self) {
+  return atomic_exchange (&self->written, 0);
+}
+
+void cab_store_set_written_func (CabStore *self, guint64 bytes, void (*func) (gpointer data), gpointer data) {
+  self->written_step = bytes;
+  self->written_func = func;
+  self->written_data = data;
+}
+
+char *cab_store_path (gint64 expires, const char *id, const char *suffix) {
+  g_autofree char *dir = cab_store_dir_name (expires);
+  return g_strconcat (dir, "/", id, suffix, NULL);
+}
+
+guint64 cab_store_bytes (CabStore *self, gint64 expires, const char *id) {
+  g_autofree char *path = cab_store_path (expires, id, ".cab");
+  struct stat st;
+  if (fstatat (self->dirfd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+    return 0;
+  return (guint64) st.st_blocks * 512;
+}
+
+gboolean cab_store_load_map (CabStore *self, const char *path, const char *id, CabMap *map, GError **error) {
+  g_autoptr (GBytes) bytes = cab_file_read (self->dirfd, path, MAP_LIMIT, error);
+  if (bytes == NULL)
+    return FALSE;
+  gsize len;
+  const char *text = g_bytes_get_data (bytes, &len);
+  if (!cab_map_parse (text, len, map, error)) {
+    g_prefix_error (error, "%s: ", path);
+    return FALSE;
+  }
+  if (strcmp (map->id, id) == 0)
+    return TRUE;
+  g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "%s: it is the map of %s", path, map->id);
+  cab_map_clear (map);
+  return FALSE;
+}
+
+gboolean cab_store_peek (CabStore *self, gint64 expires, const char *id, CabMap *map) {
+  g_autofree char *path = cab_store_path (expires, id, ".map");
+  g_auto (CabFd) fd = -1;
+  g_autofree char *data_path = cab_store_path (expires, id, ".cab");
+  g_auto (CabMap) found = {0};
+  if (!cab_store_load_map (self, path, id, &found, NULL))
+    return FALSE;
+  fd = openat (self->dirfd, data_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0 || !cab_map_belongs (&found, fd))
+    return FALSE;
+  *map = found;
+  found = (CabMap){0};
+  return TRUE;
+}

@@ -1,0 +1,76 @@
+/* store.h - the cache directory: files of bytes, each with its map, in a directory for each expiration time.
+ *
+ * interface.md section 6.  An object is one CAB's data file, open.  Rules that keep it right under kill -9, power
+ * cuts and several processes on one directory:
+ *
+ *  - A map is written only after the data it speaks of is on disk (fdatasync), to a temporary name, then renamed.
+ *  - A map names the data file it belongs to by inode and birth time; with another one it is worth nothing.
+ *  - Who writes an object holds flock (LOCK_EX) on its data file for as long as it is open, who reads a complete
+ *    one LOCK_SH.  Who finds it locked by a writer gets a private object: an unnamed file that ends with it.
+ *  - Whoever gets LOCK_EX without waiting knows that nobody has the object open and may remove it.
+ *
+ * Threads: any; an object's calls may run in parallel except close, which is last.  No lock is held across disk I/O.
+ * Errors: CAB_ERROR with the path; NO_SPACE where the disk is full or the cache may not grow.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CABFS_CACHE_STORE_H
+#define CABFS_CACHE_STORE_H
+
+#include "cache/map.h"
+
+typedef struct CabStore CabStore;
+typedef struct CabObject CabObject;
+
+/* Makes or opens @dir.  INVALID: it is of a version that is not understood, or holds something else; FAILED:
+ * cannot be made, or belongs to somebody else. */
+CabStore *cab_store_new (const char *dir, GError **error);
+void cab_store_free (CabStore *self);
+
+/* A descriptor of the directory, the store's; for the listings beside the objects and for eviction. */
+int cab_store_dirfd (const CabStore *self);
+
+/* Name of the directory for an expiration time in Unix seconds; one for CAB_TIME_UNKNOWN sorts behind all. */
+char *cab_store_dir_name (gint64 expires);
+
+/* Bytes that were written since the last call, by this process: for the thread that watches the quota. */
+guint64 cab_store_take_written (CabStore *self);
+
+/* Calls @func on the writing thread after each @bytes that were written.  Set once, before the first object. */
+void cab_store_set_written_func (CabStore *self, guint64 bytes, void (*func) (gpointer data), gpointer data);
+
+/* Opens the object of CAB @id, made if it is not there.  @map is filled with what it holds; its `have` is empty and its
+ * `born` NULL for a new one.  A damaged object is logged, counted, emptied. */
+CabObject *cab_object_open (CabStore *self, gint64 expires, const char *id, CabMap *map, GError **error);
+
+/* Ends the object.  The data stays, unless it is private. */
+void cab_object_close (CabObject *self);
+
+gboolean cab_object_write (CabObject *self, guint64 off, const void *bytes, gsize len, GError **error);
+
+/* Reads exactly @len bytes: FALSE with @error otherwise (somebody cut the file). */
+gboolean cab_object_read (CabObject *self, guint64 off, void *bytes, gsize len, GError **error);
+
+/* Puts the data on disk, then @map, whose `inode` and `born` are filled in.  Blocks.  Does nothing for a private
+ * object or one that was removed meanwhile. */
+gboolean cab_object_save (CabObject *self, CabMap *map, GError **error);
+
+/* Everything is here: other processes may read it from now on. */
+void cab_object_share (CabObject *self);
+
+/* Removes the files of an object that must not be used again, in whichever state. */
+void cab_object_discard (CabObject *self);
+
+/* Marks the object as read just now: eviction takes the least recently read first. */
+void cab_object_touch (CabObject *self);
+
+/* Bytes on disk of a CAB that nobody has open; 0 if there are none. */
+guint64 cab_store_bytes (CabStore *self, gint64 expires, const char *id);
+
+/* What the map of a CAB says, without opening it. FALSE if there is none or it is not good. */
+gboolean cab_store_peek (CabStore *self, gint64 expires, const char *id, CabMap *map);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabStore, cab_store_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabObject, cab_object_close)
+
+#endif

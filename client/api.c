@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+#include "client/api.h"
+
+#include "client/api_family.h"
+#include "client/error.h"
+#include "client/json.h"
+
+#include <string.h>
+
+#define DAY_S 86400
+
+/* --- questions ----------------------------------------------------------------------------------------------- */
+
+CabWindow cab_window_make (gint64 now, guint days, const char *start_date, const char *end_date) {
+  gint64 first = cab_time_parse (start_date);
+  gint64 last = cab_time_parse (end_date);
+  return (CabWindow){
+      .first = first != CAB_TIME_UNKNOWN ? first : now - (gint64)days * DAY_S,
+      .last = last != CAB_TIME_UNKNOWN ? last : now + DAY_S,
+  };
+}
+
+static const CabWay *find_way (const CabScope *scope, guint way) {
+  const CabFamily *family = cab_family_find (scope->family);
+  if (family == NULL || (family->has_application && scope->application == NULL))
+    return NULL;
+  if (scope->failure != NULL)
+    return way < family->n_cabs ? &family->cabs[way] : NULL;
+  return way < family->n_failures ? &family->failures[way] : NULL;
+}
+
+guint cab_api_ways (const CabScope *scope) {
+  guint n = 0;
+  while (find_way (scope, n) != NULL)
+    n++;
+  return n;
+}
+
+static void append_parameter (GString *path, const char *name, const char *value) {
+  g_autofree char *encoded = g_uri_escape_string (value, NULL, FALSE);
+  g_string_append_printf (path, "%c%s=%s", strchr (path->str, '?') != NULL ? '&' : '?', name, encoded);
+}
+
+static void append_day (GString *path, const char *name, gint64 when, CabDateForm form) {
+  g_autofree char *day = cab_time_format_day (when, form);
+  append_parameter (path, name, day);
+}
+
+static void append_application (GString *path, const CabScope *scope) {
+  const CabFamily *family = cab_family_find (scope->family);
+  if (family->has_application)
+    append_parameter (path, "applicationId", scope->application);
+}
+
+char *cab_api_list_path (const CabScope *scope, guint way, const CabWindow *window, guint64 skip) {
+  const CabWay *call = find_way (scope, way);
+  g_return_val_if_fail (call != NULL, NULL);
+  GString *path = g_string_new (call->path);
+  append_application (path, scope);
+  if (scope->failure != NULL)
+    append_parameter (path, "failureHash", scope->failure);
+  append_day (path, "startDate", window->first, call->dates);
+  append_day (path, "endDate", window->last, call->dates);
+  g_string_append_printf (path, "&top=%u&skip=%" G_GUINT64_FORMAT "%s", call->top, skip, call->parameters);
+  return g_string_free (path, FALSE);
+}
+
+CabLocateKind cab_api_locate_kind (const CabScope *scope, guint way) {
+  const CabWay *call = find_way (scope, way);
+  if (call == NULL || scope->failure == NULL)
+    return CAB_LOCATE_NONE;
+  if (call->locate_path != NULL)
+    return CAB_LOCATE_REDIRECT;
+  return call->has_urls ? CAB_LOCATE_LIST : CAB_LOCATE_NONE;
+}
+
+char *cab_api_locate_path (const CabScope *scope, guint way, const char *cab_id) {
+  const CabWay *call = find_way (scope, way);
+  g_return_val_if_fail (call != NULL && call->locate_path != NULL, NULL);
+  GString *path = g_string_new (call->locate_path);
+  append_application (path, scope);
+  append_parameter (path, call->locate_key, cab_id);
+  return g_string_free (path, FALSE);
+}
+
+/* --- rows ---------------------------------------------------------------------------------------------------- */
+
+static gboolean is_among (const char *name, const char *const *names) {
+  for (; *names != NULL; names++)
+    if (g_ascii_strcasecmp (name, *names) == 0)
+      return TRUE;
+  return FALSE;
+}
+
+static gint64 get_time (json_t *row, const char *key) {
+  return cab_time_parse (cab_json_text (cab_json_get (row, key)));
+}
+
+/* The key of @row, and under which name it was; NULL if it has none. */
+static char *get_id (json_t *row, const char *const *names, const char **found) {
+  for (; *names != NULL; names++) {
+    char *id = cab_json_get_text (row, *names);
+    *found = *names;
+    if (id != NULL)
+      return id;
+  }
+  return NULL;
+}
+
+/* TRUE if the row says itself that it answers another question. */
+static gboolean is_foreign (const CabScope *scope, json_t *row) {
+  g_autofree char *application = cab_json_get_text (row, "applicationId");
+  g_autofree char *failure = cab_json_get_text (row, "failureHash");
+  if (cab_family_find (scope->family)->has_application && application != NULL &&
+      g_strcmp0 (application, scope->application) != 0)
+    return TRUE;
+  return scope->failure != NULL && failure != NULL && g_ascii_strcasecmp (failure, scope->failure) != 0;
+}
+
+/* Name, value, name, value, …, NULL; they live as long as @row. */
+static GPtrArray *collect_fields (const CabWay *call, json_t *row, const char *id_name, gboolean downloadable) {
+  GPtrArray *fields = g_ptr_array_new ();
+  const char *name;
+  json_t *value;
+  json_object_foreach (row, name, value) {
+    const char *text = cab_json_text (value);
+    if (text == NULL || g_ascii_strcasecmp (name, id_name) == 0 || is_among (name, call->drop))
+      continue;
+    if (downloadable && g_ascii_strcasecmp (name, "cabDownloadable") == 0)
+      continue;
+    g_ptr_array_add (fields, (gpointer)(guintptr)name);
+    g_ptr_array_add (fields, (gpointer)(guintptr)text);
+  }
+  g_ptr_array_add (fields, NULL);
+  return fields;
+}
+
+/* TRUE if the row was new. */
+static gboolean read_row (const CabScope *scope, const CabWay *call, json_t *row, CabRecordsBuilder *builder) {
+  const char *id_name = NULL;
+  g_autofree char *id = get_id (row, call->ids, &id_name);
+  if (id == NULL || is_foreign (scope, row)) {
+    cab_records_builder_skip (builder);
+    return FALSE;
+  }
+  gboolean downloadable = cab_json_get_bool (row, "cabDownloadable", TRUE);
+  g_autofree char *url = call->count == NULL ? cab_json_get_text (row, "cabUrl") : NULL;
+  g_autoptr (GPtrArray) fields = collect_fields (call, row, id_name, downloadable);
+  const CabRecord record = {
+      .id = id,
+      .url = url,
+      .date = get_time (row, "date"),
+      .expires = get_time (row, "cabExpirationTime"),
+      .downloadable = downloadable && (url != NULL || !call->has_urls),
+  };
+  return cab_records_builder_add (builder, &record, (const char *const *)fields->pdata, call->count);
+}
+
+/* --- pages --------------------------------------------------------------------------------------------------- */
+
+/* An error's body has an empty array `data` (contract 11.1): it must not pass for a list without rows. */
+static gboolean is_error (json_t *root) {
+  static const char *const keys[] = {"code", "error", "statusCode"};
+  for (gsize i = 0; i < G_N_ELEMENTS (keys); i++)
+    if (cab_json_get (root, keys[i]) != NULL)
+      return TRUE;
+  return json_array_size (cab_json_get (root, "errors")) > 0;
+}
+
+static json_t *find_rows (json_t *root, GError **error) {
+  json_t *rows = cab_json_get (root, "Value");
+  if (rows == NULL && !is_error (root))
+    rows = cab_json_get (root, "data");
+  if (json_is_array (rows))
+    return rows;
+  if (!json_is_object (root))
+    g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "unexpected answer: $ is %s, not an object",
+                 cab_json_kind (root));
+  else
+    g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "unexpected answer: $.Value is %s, not an array of rows",
+                 cab_json_kind (rows));
+  return NULL;
+}
+
+/* A link to more: whatever it says, only that it is there counts (contract 3.5). */
+static gboolean has_next_link (json_t *root) {
+  static const char *const keys[] = {"@nextLink", "nextLink", "@odata.nextLink"};
+  for (gsize i = 0; i < G_N_ELEMENTS (keys); i++) {
+    g_autofree char *link = cab_json_get_text (root, keys[i]);
+    if (link != NULL)
+      return TRUE;
+  }
+  return FALSE;
+}
+
+gboolean cab_api_parse_page (const CabScope *scope, guint way, const void *bytes, gsize len,
+                             CabRecordsBuilder *builder, CabPage *page, GError **error) {
+  const CabWay *call = find_way (scope, way);
+  if (call == NULL) {
+    g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "family \"%s\" has no such list", scope->family);
+    return FALSE;
+  }
+  json_auto_t *root = cab_json_parse (bytes, len, error);
+  json_t *rows = root != NULL ? find_rows (root, error) : NULL;
+  if (rows == NULL)
+    return FALSE;
+  cab_records_builder_begin_page (builder);
+  guint added = 0;
+  size_t i;
+  json_t *row;
+  json_array_foreach (rows, i, row) {
+    if (read_row (scope, call, row, builder))
+      added++;
+  }
+  guint n = (guint)json_array_size (rows);
+  *page = (CabPage){
+      .rows = n,
+      .added = added,
+      .last = added == 0 || (n < call->top && !has_next_link (root)),
+  };
+  return TRUE;
+}

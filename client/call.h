@@ -1,0 +1,46 @@
+/* call.h - one GET to the API: the token, the retries, and what a status means.
+ *
+ * Threads: everything on the thread of the API's transport; new and free on any.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CABFS_CLIENT_CALL_H
+#define CABFS_CLIENT_CALL_H
+
+#include "client/http.h"
+#include "client/metrics.h"
+#include "client/token.h"
+
+typedef struct CabCalls CabCalls;
+
+typedef struct {
+  CabHttp *http;
+  guint lane;
+  CabToken *token;
+  const char *api_url; /* no slash at the end */
+  guint timeout_ms;
+  guint tries;
+} CabCallsConfig;
+
+CabCalls *cab_calls_new (const CabCallsConfig *config);
+void cab_calls_free (CabCalls *self);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabCalls, cab_calls_free)
+
+CabHttp *cab_calls_http (const CabCalls *self);
+
+/* Unix seconds by the API's clock, as of its last answer. */
+gint64 cab_calls_time (const CabCalls *self);
+
+/* @answer is of status 2xx or 3xx if there is no @error; with one it is the answer that led to it, or NULL.
+ * Errors: DENIED (401 with a fresh token, 403), NOT_FOUND (404, 410), TIMEOUT, INVALID, FAILED, CANCELLED. */
+typedef void (*CabCallDone) (gpointer data, const CabAnswer *answer, const GError *error);
+
+/* GET of @path, which begins with '/'; a body longer than @limit is INVALID.  @metric counts the requests. */
+void cab_call_get (CabCalls *self, const char *path, gsize limit, CabMetric metric, CabCallDone done,
+                   gpointer data);
+
+/* TRUE if another way to ask may work where this error came: 403, 404, 410 (api-contract.md 17). */
+gboolean cab_call_is_absent (const CabAnswer *answer);
+
+#endif

@@ -1,0 +1,124 @@
+/* http_private.h - between http.c, which speaks to libcurl, and http_thread.c, which decides who goes when.
+ *
+ * Life of a request, all on the transport's thread:
+ *   waiting  - in a queue of its lane
+ *   placed   - counts against the lane's limit; the owner was told and will say go
+ *   runnable - will be sent as soon as its host wants it
+ *   running  - with libcurl
+ *   over     - `done` runs or has run; only references keep it
+ * From each it can go straight to over.  Queues hold a request by its own link; the transport's list of all holds a
+ * reference.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CABFS_CLIENT_HTTP_PRIVATE_H
+#define CABFS_CLIENT_HTTP_PRIVATE_H
+
+#include "client/error.h"
+#include "client/hosts.h"
+#include "client/http.h"
+#include "client/inbox.h"
+#include "client/sync.h"
+
+#define CAB_PRIORITIES 2
+
+typedef enum { STATE_WAITING, STATE_PLACED, STATE_RUNNABLE, STATE_RUNNING, STATE_OVER } CabRequestState;
+
+struct CabAnswer {
+  int status;
+  void *easy;         /* libcurl's handle; NULL: nothing was sent */
+  GByteArray *kept;   /* owned; NULL until there is something */
+  gsize header_bytes; /* of all header lines so far */
+};
+
+struct CabRequest {
+  CabRefs refs;
+  /* set at creation */
+  CabHttp *http;
+  CabMethod method;
+  char *form;
+  guint lane;
+  guint stall_ms;
+  gsize limit;
+  gboolean fresh;
+  CabRequestSink sink;
+  gpointer data;
+  /* owned by the transport's thread once it was sent */
+  GList link; /* in a queue of the lane or among the runnable */
+  GList all;  /* in the transport's list */
+  CabRequestState state;
+  guint priority;
+  char *url;
+  char *host;
+  char **headers;
+  void *easy;         /* libcurl's handle, while running */
+  void *easy_headers; /* and its list of headers */
+  CabAnswer answer;
+  CabBody body;
+  gboolean head_seen;
+  gboolean enough; /* the sink wants no more */
+  gboolean too_long;
+  gint64 heard_us; /* monotonic time of the last byte, or of the start */
+  CabTimer *stall;
+  char message[256]; /* libcurl's */
+};
+
+typedef struct {
+  CabLane config;
+  guint placed; /* requests that are placed, runnable or running */
+  GQueue waiting[CAB_PRIORITIES];
+  gint64 heard_us;
+} CabLaneState;
+
+struct CabHttp {
+  /* set at creation */
+  char *name;
+  char *ca_file;
+  char *proxy;
+  CabInbox *inbox;
+  void *multi; /* libcurl's; other threads only wake it */
+  pthread_t thread;
+  pthread_mutex_t start; /* held until `thread` is set */
+  CabLaneState *lanes;   /* the array; its elements are the thread's */
+  guint n_lanes;
+  /* owned by the thread */
+  CabHosts *hosts;
+  CabTimers *timers;
+  GQueue all;      /* of CabRequest, a reference each */
+  GQueue runnable; /* of CabRequest */
+  GPtrArray *idle; /* of libcurl's handles, to be used again */
+  gint64 gate_us;  /* when the first host opens that a request waits for */
+  gint64 slept_us; /* boot clock less monotonic clock */
+  gint64 woke_us;  /* monotonic time when the machine last woke up, 0 if it has not slept */
+  gboolean stopping;
+};
+
+/* --- http.c ------------------------------------------------------------------------------------------------- */
+
+void cab_wire_open (CabHttp *http);
+void cab_wire_close (CabHttp *http);
+
+/* Any thread. */
+void cab_wire_wake (CabHttp *http);
+
+/* Moves bytes; ends the requests that are complete or broken. */
+void cab_wire_work (CabHttp *http);
+
+/* Waits for bytes, a wake-up or the time. */
+void cab_wire_wait (CabHttp *http, int wait_ms);
+
+void cab_wire_start (CabRequest *request);
+
+/* Takes a running request from libcurl: the connection is closed unless the answer was complete. */
+void cab_wire_stop (CabRequest *request);
+
+/* After `done`: the handle goes back, the answer's headers with it. */
+void cab_wire_put_back (CabRequest *request);
+
+/* --- http_thread.c ------------------------------------------------------------------------------------------ */
+
+/* The end of a request.  @what is for the message. */
+void cab_request_end (CabRequest *self);
+void cab_request_fail (CabRequest *self, CabErrorCode code, const char *what);
+
+#endif

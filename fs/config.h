@@ -1,0 +1,31 @@
+/* config.h - configuration file and command line into the options of each layer.
+ *
+ * A key is taken from `-o`, else from the account's section of the file, else from the table in keys.h; all keys are
+ * then checked and set in the same way.  Errors are CAB_ERROR_INVALID, one line: file, section and key (or "-o key"),
+ * what is wrong, what is allowed.  They hold no secret.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CABFS_FS_CONFIG_H
+#define CABFS_FS_CONFIG_H
+
+#include "cache/cache.h"
+#include "client/client.h"
+#include "fs/command.h"
+#include "fs/options.h"
+
+typedef struct {
+  CabMountOptions mount;
+  CabClientOptions client;
+  CabCacheOptions cache;
+  CabFsOptions fs;
+} CabConfig;
+
+/* Reads and checks everything; makes nothing. */
+CabConfig *cab_config_load (const CabCommand *command, GError **error);
+
+void cab_config_free (CabConfig *self);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabConfig, cab_config_free)
+
+#endif

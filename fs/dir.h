@@ -1,0 +1,36 @@
+/* dir.h - an open directory: a snapshot of names with fixed offsets.
+ *
+ * Entry i keeps its place for the life of the snapshot, whatever the services say meanwhile.
+ *
+ * Threads: immutable, any.  The node and the records are held.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CABFS_FS_DIR_H
+#define CABFS_FS_DIR_H
+
+#include "client/records.h"
+#include "fs/options.h"
+#include "fs/tree.h"
+
+typedef struct CabDir CabDir;
+
+/* Of the root or an application: @names, sorted, each once; taken over. */
+CabDir *cab_dir_new_names (CabNode *node, char **names);
+
+/* Of a failure: its CABs.  With @hide those that cannot be downloaded are left out. */
+CabDir *cab_dir_new_cabs (CabNode *node, CabRecords *records, gboolean hide);
+
+void cab_dir_free (CabDir *self);
+
+CabNode *cab_dir_node (const CabDir *self);
+guint cab_dir_count (const CabDir *self);
+
+/* Name and seed of entry @index < count: @seed->name points into @name or the snapshot. */
+#define CAB_NAME_SIZE 256
+void cab_dir_entry (const CabDir *self, guint index, char name[CAB_NAME_SIZE], CabNodeSeed *seed);
+
+/* Union of the two sorted lists, without duplicates; both are freed. */
+char **cab_dir_merge (char **a, char **b);
+
+#endif

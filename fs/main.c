@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cabfs ACCOUNT MOUNTPOINT: starts client, cache, tree and session, in this order, and stops them when the mount is
+ * gone.  The only file besides config.c that sees all layers.
+ */
+#include <locale.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "cache/cache.h"
+#include "client/client.h"
+#include "client/error.h"
+#include "fs/command.h"
+#include "fs/config.h"
+#include "fs/daemon.h"
+#include "fs/log.h"
+#include "fs/ops.h"
+#include "fs/session.h"
+
+enum {
+  EXIT_CANNOT = 1, /* the mount cannot start, or did not end as it should */
+  EXIT_USAGE = 2,  /* command line or configuration */
+};
+
+/* Everything that runs, in the order of its making. */
+typedef struct {
+  const CabConfig *config;
+  CabDaemon *daemon; /* NULL in the foreground */
+  CabClient *client;
+  CabCache *cache;
+  CabFs *fs;
+  CabSession *session;
+} Parts;
+
+static int complain (const GError *error, int status) {
+  g_printerr ("cabfs: %s\n", error->message);
+  return status;
+}
+
+/* What the client will not have of its options is a matter of the configuration. */
+static int complain_of_client (const CabConfig *config, const GError *error) {
+  gboolean configured = g_error_matches (error, CAB_ERROR, CAB_ERROR_INVALID) ||
+                        g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED);
+  g_printerr ("cabfs: %s: [%s]: %s\n", config->mount.config_file, config->mount.account, error->message);
+  return configured ? EXIT_USAGE : EXIT_CANNOT;
+}
+
+/* Every thread but this one must leave signals alone, so that they get to the session's loop: threads inherit what is
+ * blocked where they are made. */
+static void block_signals (sigset_t *before) {
+  sigset_t all;
+  sigfillset (&all);
+  pthread_sigmask (SIG_SETMASK, &all, before);
+}
+
+static int make_layers (Parts *parts) {
+  g_autoptr (GError) error = NULL;
+  const CabConfig *config = parts->config;
+  parts->client = cab_client_new (&config->client, &error);
+  if (parts->client == NULL)
+    return complain_of_client (config, error);
+  parts->cache = cab_cache_new (&config->cache, parts->client, &error);
+  if (parts->cache == NULL)
+    return complain (error, EXIT_CANNOT);
+  parts->fs = cab_fs_new (parts->cache, &config->fs);
+  parts->session = cab_session_new (&config->mount, cab_fs_operations (), parts->fs, &error);
+  if (parts->session == NULL)
+    return complain (error, EXIT_CANNOT);
+  cab_fs_attach (parts->fs, cab_session_fuse (parts->session));
+  return EXIT_SUCCESS;
+}
+
+static int make (Parts *parts) {
+  sigset_t before;
+  block_signals (&before);
+  int status = make_layers (parts);
+  pthread_sigmask (SIG_SETMASK, &before, NULL);
+  return status;
+}
+
+static void mount_is_ready (gpointer data) {
+  Parts *parts = data;
+  g_message ("%s is mounted at %s", parts->config->mount.account, parts->config->mount.mountpoint);
+  if (parts->daemon != NULL)
+    cab_daemon_ready (parts->daemon);
+}
+
+static int serve (Parts *parts) {
+  g_autoptr (GError) error = NULL;
+  if (!cab_session_mount (parts->session, mount_is_ready, parts, &error))
+    return complain (error, EXIT_CANNOT);
+  if (cab_session_run (parts->session, &error))
+    return EXIT_SUCCESS;
+  g_critical ("the mount ends: %s", error->message);
+  return EXIT_CANNOT;
+}
+
+/* Stopping the cache answers the requests that still wait; then the file system closes what is open, which the cache
+ * has to be there for; the session, which all requests belong to, goes last. */
+static void end (Parts *parts) {
+  if (parts->session != NULL)
+    cab_session_unmount (parts->session);
+  if (parts->cache != NULL)
+    cab_cache_stop (parts->cache);
+  cab_fs_free (parts->fs);
+  cab_cache_free (parts->cache);
+  cab_client_free (parts->client);
+  cab_session_free (parts->session);
+}
+
+static int run (const CabConfig *config, CabDaemon *daemon) {
+  Parts parts = {.config = config, .daemon = daemon};
+  int status = make (&parts);
+  if (status == EXIT_SUCCESS)
+    status = serve (&parts);
+  end (&parts);
+  return status;
+}
+
+static int start (const CabConfig *config) {
+  g_autoptr (GError) error = NULL;
+  if (!cab_session_check_mountpoint (config->mount.mountpoint, &error))
+    return complain (error, EXIT_CANNOT);
+  cab_log_start (config->mount.log_level);
+  signal (SIGPIPE, SIG_IGN);
+  umask (077);
+  g_autoptr (CabDaemon) daemon = NULL;
+  if (!config->mount.foreground) {
+    daemon = cab_daemon_fork (&error);
+    if (daemon == NULL)
+      return complain (error, EXIT_CANNOT);
+  }
+  cab_daemon_harden (config->mount.debug);
+  return run (config, daemon);
+}
+
+int main (int argc, char **argv) {
+  setlocale (LC_CTYPE, "");
+  g_autoptr (GError) error = NULL;
+  __attribute__ ((cleanup (cab_command_clear))) CabCommand command = {0};
+  if (!cab_command_parse (argc, argv, &command, &error))
+    return complain (error, EXIT_USAGE);
+  if (command.help) {
+    g_autofree char *text = cab_command_help ();
+    g_print ("%s", text);
+    return EXIT_SUCCESS;
+  }
+  if (command.version) {
+    g_print ("cabfs %s\n", CABFS_VERSION);
+    return EXIT_SUCCESS;
+  }
+  g_autoptr (CabConfig) config = cab_config_load (&command, &error);
+  if (config == NULL)
+    return complain (error, EXIT_USAGE);
+  return start (config);
+}

@@ -1,0 +1,214 @@
+/* ops-dir.c - opening and reading directories.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "fs/ops-private.h"
+
+static CabDir *dir_of (const struct fuse_file_info *info) {
+  return (CabDir *) (gsize) info->fh;
+}
+
+static void close_dir (CabFs *fs, CabDir *dir) {
+  {
+    CAB_LOCK_SCOPE (&fs->lock)
+      ;
+    g_hash_table_steal (fs->open_dirs, dir);
+  }
+  cab_dir_free (dir);
+}
+
+/* --- opendir ------------------------------------------------------------------------------------------------ */
+
+/* @version: another one whenever the entries are other ones: the kernel may show what it has read before only if it
+ * has not changed. */
+static void reply_dir (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabDir *dir, guint64 version) {
+  {
+    CAB_LOCK_SCOPE (&fs->lock)
+      ;
+    g_hash_table_add (fs->open_dirs, dir);
+  }
+  info->fh = (guint64) (gsize) dir;
+  info->cache_readdir = 1;
+  info->keep_cache = atomic_exchange (&cab_dir_node (dir)->version, version) == version;
+  if (fuse_reply_open (req, info) != 0)
+    close_dir (fs, dir);
+}
+
+static CabDir *open_root (CabFs *fs, CabNode *root) {
+  char **reached = cab_reached_list (fs->reached, NULL);
+  return cab_dir_new_names (root, cab_dir_merge (g_strdupv (fs->configured), reached));
+}
+
+static char **ids_of (CabRecords *records) {
+  guint n = cab_records_count (records);
+  char **ids = g_new0 (char *, n + 1);
+  for (guint i = 0; i < n; i++) {
+    CabRecord record;
+    cab_records_get (records, i, &record);
+    ids[i] = g_strdup (record.id);
+  }
+  return ids;
+}
+
+/* What the service lists and what was reached by name. */
+static CabDir *open_application (CabFs *fs, CabNode *node, CabRecords *records) {
+  char **listed = records != NULL ? ids_of (records) : g_new0 (char *, 1);
+  return cab_dir_new_names (node, cab_dir_merge (listed, cab_reached_list (fs->reached, node->name)));
+}
+
+static void on_list (gpointer data, const CabListing *listing, const GError *error) {
+  CabCall *call = data;
+  CabFs *fs = call->fs;
+  CabDir *dir;
+  /* Where failures cannot be listed, those that were reached are there all the same. */
+  if (call->node->kind == CAB_NODE_APPLICATION)
+    dir = open_application (fs, call->node, error == NULL ? listing->records : NULL);
+  else
+    dir = error == NULL ? cab_dir_new_cabs (call->node, listing->records, fs->options->hide_undownloadable)
+                        : NULL;
+  if (error != NULL && (dir == NULL || cab_dir_count (dir) == 0)) {
+    cab_dir_free (dir);
+    cab_call_fail (call, error);
+    return;
+  }
+  guint64 version = error == NULL ? listing->version << 16 : 0;
+  if (call->node->kind == CAB_NODE_APPLICATION)
+    version += cab_reached_version (fs->reached) + 1;
+  fuse_req_t req = cab_call_take (call);
+  if (req != NULL)
+    reply_dir (fs, req, &call->info, dir, version);
+  else
+    cab_dir_free (dir);
+  cab_call_free (call);
+}
+
+void cab_op_opendir (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info) {
+  CabFs *fs = fuse_req_userdata (req);
+  g_autoptr (CabNode) node = cab_tree_get (fs->tree, ino);
+  if (node == NULL || node->kind == CAB_NODE_CAB) {
+    fuse_reply_err (req, node == NULL ? ESTALE : ENOTDIR);
+    return;
+  }
+  if (node->kind == CAB_NODE_ROOT) {
+    guint64 version = cab_reached_version (fs->reached) + 1;
+    reply_dir (fs, req, info, open_root (fs, node), version);
+    return;
+  }
+  CabScope scope = cab_node_scope (node);
+  CabReach reach = cab_fs_reach (fs, req);
+  CabCall *call = cab_call_new (req, "list", node, NULL);
+  call->info = *info;
+  cab_cache_list (fs->cache, &scope, reach, on_list, call);
+}
+
+void cab_op_releasedir (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info) {
+  close_dir (fuse_req_userdata (req), dir_of (info));
+  fuse_reply_err (req, 0);
+}
+
+/* --- readdir ------------------------------------------------------------------------------------------------ */
+
+/* Offsets: 0 is before ".", 1 before "..", i + 2 before entry i. */
+#define FIRST_ENTRY 2
+
+typedef struct {
+  CabFs *fs;
+  fuse_req_t req;
+  CabDir *dir;
+  char *bytes; /* the reply */
+  size_t size;
+  size_t used;
+  gboolean plus;
+} Fill;
+
+/* What the kernel is told of an entry.  One whose attributes are known gets a node, returned as a reference; the
+ * others stay without, and are looked up if somebody asks for them. */
+static CabNode *describe (Fill *fill, const CabNodeSeed *seed, struct fuse_entry_param *entry) {
+  CabNode *parent = cab_dir_node (fill->dir);
+  CabNodeSeed full = *seed;
+  *entry = (struct fuse_entry_param){0};
+  if (!fill->plus) {
+    cab_attr_fill_seed (fill->fs, parent, seed, &entry->attr);
+    return NULL;
+  }
+  if (seed->kind == CAB_NODE_APPLICATION)
+    full.family = cab_fs_family_of (fill->fs, seed->name);
+  CabNode *node = cab_tree_child (fill->fs->tree, parent, &full);
+  if (node->kind == CAB_NODE_CAB && node->downloadable &&
+      !cab_attr_know_size (fill->fs, node, CAB_LOOK_ASIDE)) {
+    cab_node_unref (node);
+    cab_attr_fill_seed (fill->fs, parent, seed, &entry->attr);
+    return NULL;
+  }
+  cab_attr_fill (fill->fs, node, &entry->attr);
+  entry->ino = node->ino;
+  entry->generation = 1;
+  entry->entry_timeout = fill->fs->ttl;
+  entry->attr_timeout = cab_attr_timeout (fill->fs, node);
+  return node;
+}
+
+/* FALSE if the reply is full. */
+static gboolean add (Fill *fill, const char *name, const struct fuse_entry_param *entry, off_t next) {
+  size_t room = fill->size - fill->used;
+  size_t need = fill->plus
+                    ? fuse_add_direntry_plus (fill->req, fill->bytes + fill->used, room, name, entry, next)
+                    : fuse_add_direntry (fill->req, fill->bytes + fill->used, room, name, &entry->attr, next);
+  if (need > room)
+    return FALSE;
+  fill->used += need;
+  return TRUE;
+}
+
+static gboolean add_dots (Fill *fill, off_t off) {
+  CabNode *node = cab_dir_node (fill->dir);
+  struct fuse_entry_param entry = {.attr = {.st_ino = node->ino, .st_mode = S_IFDIR}};
+  if (off == 0 && !add (fill, ".", &entry, 1))
+    return FALSE;
+  entry.attr.st_ino = node->parent != NULL ? node->parent->ino : node->ino;
+  return off > 1 || add (fill, "..", &entry, FIRST_ENTRY);
+}
+
+static gboolean add_entry (Fill *fill, guint index) {
+  char name[CAB_NAME_SIZE];
+  CabNodeSeed seed;
+  struct fuse_entry_param entry;
+  cab_dir_entry (fill->dir, index, name, &seed);
+  g_autoptr (CabNode) node = describe (fill, &seed, &entry);
+  if (!add (fill, seed.name, &entry, (off_t) index + FIRST_ENTRY + 1))
+    return FALSE;
+  if (node != NULL)
+    cab_tree_remember (node);
+  return TRUE;
+}
+
+static void read_dir (fuse_req_t req, size_t size, off_t off, const struct fuse_file_info *info,
+                      gboolean plus) {
+  g_autofree char *bytes = g_malloc (size);
+  Fill fill = {.fs = fuse_req_userdata (req),
+               .req = req,
+               .dir = dir_of (info),
+               .bytes = bytes,
+               .size = size,
+               .plus = plus};
+  guint count = cab_dir_count (fill.dir);
+  if (off < 0 || !add_dots (&fill, off)) {
+    fuse_reply_err (req, EINVAL);
+    return;
+  }
+  for (guint64 i = off > FIRST_ENTRY ? (guint64) off - FIRST_ENTRY : 0; i < count; i++)
+    if (!add_entry (&fill, (guint) i))
+      break;
+  fuse_reply_buf (req, bytes, fill.used);
+}
+
+void cab_op_readdir (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *info) {
+  read_dir (req, size, off, info, FALSE);
+}
+
+void cab_op_readdirplus (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *info) {
+  read_dir (req, size, off, info, TRUE);
+}

@@ -1,0 +1,130 @@
+/* ops-file.c - opening and reading CABs.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "client/error.h"
+#include "fs/ops-private.h"
+
+static CabFile *file_of (const struct fuse_file_info *info) {
+  return (CabFile *) (gsize) info->fh;
+}
+
+void cab_file_free (gpointer data) {
+  CabFile *file = data;
+  cab_content_unref (file->content);
+  cab_node_unref (file->node);
+  g_free (file);
+}
+
+static void close_file (CabFs *fs, CabFile *file) {
+  {
+    CAB_LOCK_SCOPE (&fs->lock)
+      ;
+    g_hash_table_steal (fs->open_files, file);
+  }
+  /* How much of it is here has changed. */
+  cab_notify_attributes (fs->notify, file->node->ino);
+  cab_file_free (file);
+}
+
+/* --- open --------------------------------------------------------------------------------------------------- */
+
+static void reply_file (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabFile *file) {
+  CabNode *node = file->node;
+  guint64 version = cab_content_version (file->content);
+  guint64 before = atomic_exchange (&node->version, version);
+  atomic_store (&node->size, cab_content_size (file->content));
+  {
+    CAB_LOCK_SCOPE (&fs->lock)
+      ;
+    g_hash_table_add (fs->open_files, file);
+  }
+  info->fh = (guint64) (gsize) file;
+  /* Pages the kernel holds are good as long as the blob is the same one. */
+  info->keep_cache = before == 0 || before == version;
+  info->noflush = 1; /* nothing is ever written */
+  if (!info->keep_cache)
+    cab_notify_attributes (fs->notify, node->ino);
+  if (fuse_reply_open (req, info) != 0)
+    close_file (fs, file);
+}
+
+static void on_open (gpointer data, CabContent *content, const GError *error) {
+  CabCall *call = data;
+  if (error != NULL) {
+    cab_call_fail (call, error);
+    return;
+  }
+  fuse_req_t req = cab_call_take (call);
+  CabFile *file = g_new (CabFile, 1);
+  *file = (CabFile){cab_node_ref (call->node), content};
+  if (req != NULL)
+    reply_file (call->fs, req, &call->info, file);
+  else
+    cab_file_free (file);
+  cab_call_free (call);
+}
+
+/* The service has said that it will not be had, so it is not asked; what is in the cache is another matter. */
+static void on_open_undownloadable (gpointer data, CabContent *content, const GError *error) {
+  CabCall *call = data;
+  g_autoptr (GError) reason =
+      g_error_new (CAB_ERROR, CAB_ERROR_DENIED, "the service lists it as not downloadable for this account");
+  on_open (call, content, error != NULL ? reason : NULL);
+}
+
+void cab_op_open (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info) {
+  CabFs *fs = fuse_req_userdata (req);
+  g_autoptr (CabNode) node = cab_tree_get (fs->tree, ino);
+  if (node == NULL || node->kind != CAB_NODE_CAB) {
+    fuse_reply_err (req, node == NULL ? ESTALE : EISDIR);
+    return;
+  }
+  if ((info->flags & O_ACCMODE) != O_RDONLY) {
+    fuse_reply_err (req, EROFS);
+    return;
+  }
+  char id[CAB_NAME_SIZE];
+  CabRecord record = cab_node_record (node, id);
+  CabScope scope = cab_node_scope (node);
+  CabReach reach = node->downloadable ? cab_fs_reach (fs, req) : CAB_REACH_LOCAL;
+  CabCall *call = cab_call_new (req, "open", node, NULL);
+  call->info = *info;
+  cab_cache_open (fs->cache, &scope, &record, reach, node->downloadable ? on_open : on_open_undownloadable,
+                  call);
+}
+
+void cab_op_release (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info) {
+  close_file (fuse_req_userdata (req), file_of (info));
+  fuse_reply_err (req, 0);
+}
+
+/* --- read --------------------------------------------------------------------------------------------------- */
+
+static void on_read (gpointer data, const void *bytes, gsize len, const GError *error) {
+  CabCall *call = data;
+  if (error != NULL) {
+    if (g_error_matches (error, CAB_ERROR, CAB_ERROR_CHANGED))
+      cab_notify_attributes (call->fs->notify, call->node->ino); /* the size may be another one now */
+    cab_call_fail (call, error);
+    return;
+  }
+  fuse_req_t req = cab_call_take (call);
+  if (req != NULL)
+    fuse_reply_buf (req, bytes, len);
+  cab_call_free (call);
+}
+
+void cab_op_read (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *info) {
+  CabFile *file = file_of (info);
+  g_autofree char *bytes = g_malloc (size);
+  gsize got;
+  if (cab_content_read_now (file->content, (guint64) off, size, bytes, &got))
+    fuse_reply_buf (req, bytes, got);
+  else
+    cab_content_read (file->content, (guint64) off, size, on_read,
+                      cab_call_new (req, "read", file->node, NULL));
+}

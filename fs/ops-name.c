@@ -1,0 +1,197 @@
+/* ops-name.c - lookup and getattr.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "client/error.h"
+#include "fs/names.h"
+#include "fs/ops-private.h"
+
+/* What can never be there, and what is not there now. */
+#define NEVER_S   3600.0
+#define MISSING_S 30.0
+
+/* --- lookup ------------------------------------------------------------------------------------------------- */
+
+static void reply_missing (CabFs *fs, fuse_req_t req, double timeout) {
+  const struct fuse_entry_param entry = {.ino = 0, .entry_timeout = MIN (timeout, fs->ttl)};
+  fuse_reply_entry (req, &entry);
+}
+
+static void reply_node (CabFs *fs, fuse_req_t req, CabNode *parent, const CabNodeSeed *seed) {
+  g_autoptr (CabNode) node = cab_tree_child (fs->tree, parent, seed);
+  struct fuse_entry_param entry = {.ino = node->ino, .generation = 1, .entry_timeout = fs->ttl};
+  if (node->kind == CAB_NODE_CAB)
+    cab_attr_know_size (fs, node, CAB_LOOK_WALK);
+  cab_attr_fill (fs, node, &entry.attr);
+  entry.attr_timeout = cab_attr_timeout (fs, node);
+  cab_tree_remember (node);
+  if (fuse_reply_entry (req, &entry) != 0) /* interrupted: the kernel does not know of it */
+    cab_tree_forget (fs->tree, node->ino, 1);
+}
+
+static void lookup_application (CabFs *fs, fuse_req_t req, CabNode *root, const char *name) {
+  if (!cab_name_is_application (name)) {
+    reply_missing (fs, req, NEVER_S);
+    return;
+  }
+  CabNodeSeed seed = {.kind = CAB_NODE_APPLICATION, .name = name, .family = cab_fs_family_of (fs, name)};
+  reply_node (fs, req, root, &seed);
+}
+
+/* A failure that its application lists, or that was reached before. */
+static gboolean is_known_failure (CabFs *fs, CabNode *application, const char *name, CabReach reach) {
+  CabScope scope = cab_node_scope (application);
+  CabListing listing;
+  if (cab_cache_peek_list (fs->cache, &scope, reach, &listing)) {
+    g_autoptr (CabRecords) records = listing.records;
+    if (cab_records_find (records, name, strlen (name), NULL))
+      return TRUE;
+  }
+  g_auto (GStrv) reached = cab_reached_list (fs->reached, application->name);
+  return g_strv_contains ((const char *const *) reached, name);
+}
+
+/* No list has it: it exists if the service has CABs for it. */
+static void on_failure_list (gpointer data, const CabListing *listing, const GError *error) {
+  CabCall *call = data;
+  CabFs *fs = call->fs;
+  if (error != NULL && !g_error_matches (error, CAB_ERROR, CAB_ERROR_NOT_FOUND)) {
+    cab_call_fail (call, error);
+    return;
+  }
+  gboolean exists = error == NULL && cab_records_count (listing->records) > 0;
+  if (exists)
+    cab_reached_add (fs->reached, call->node->name, call->name);
+  fuse_req_t req = cab_call_take (call);
+  CabNodeSeed seed = {.kind = CAB_NODE_FAILURE, .name = call->name};
+  if (req != NULL && exists)
+    reply_node (fs, req, call->node, &seed);
+  else if (req != NULL)
+    reply_missing (fs, req, MISSING_S);
+  cab_call_free (call);
+}
+
+static void lookup_failure (CabFs *fs, fuse_req_t req, CabNode *application, const char *name) {
+  CabReach reach = cab_fs_reach (fs, req);
+  if (is_known_failure (fs, application, name, reach)) {
+    CabNodeSeed seed = {.kind = CAB_NODE_FAILURE, .name = name};
+    reply_node (fs, req, application, &seed);
+    return;
+  }
+  if (!cab_name_is_failure (name)) {
+    reply_missing (fs, req, NEVER_S);
+    return;
+  }
+  CabCall *call = cab_call_new (req, "lookup", application, name);
+  CabScope scope = cab_node_scope (application);
+  scope.failure = call->name;
+  cab_cache_list (fs->cache, &scope, reach, on_failure_list, call);
+}
+
+static void reply_cab (CabFs *fs, fuse_req_t req, CabNode *failure, const char *name, CabRecords *records) {
+  gsize id_len;
+  guint index;
+  CabRecord record = {0};
+  gboolean found = cab_name_to_cab (name, &id_len) && cab_records_find (records, name, id_len, &index);
+  if (found)
+    cab_records_get (records, index, &record);
+  if (!found || (!record.downloadable && fs->options->hide_undownloadable)) {
+    reply_missing (fs, req, MISSING_S);
+    return;
+  }
+  CabNodeSeed seed = {.kind = CAB_NODE_CAB,
+                      .name = name,
+                      .date = record.date,
+                      .expires = record.expires,
+                      .downloadable = record.downloadable};
+  reply_node (fs, req, failure, &seed);
+}
+
+static void on_cab_list (gpointer data, const CabListing *listing, const GError *error) {
+  CabCall *call = data;
+  if (error != NULL) {
+    cab_call_fail (call, error);
+    return;
+  }
+  fuse_req_t req = cab_call_take (call);
+  if (req != NULL)
+    reply_cab (call->fs, req, call->node, call->name, listing->records);
+  cab_call_free (call);
+}
+
+static void lookup_cab (CabFs *fs, fuse_req_t req, CabNode *failure, const char *name) {
+  gsize id_len;
+  if (!cab_name_to_cab (name, &id_len)) {
+    reply_missing (fs, req, NEVER_S);
+    return;
+  }
+  CabScope scope = cab_node_scope (failure);
+  CabReach reach = cab_fs_reach (fs, req);
+  CabListing listing;
+  if (cab_cache_peek_list (fs->cache, &scope, reach, &listing)) {
+    g_autoptr (CabRecords) records = listing.records;
+    reply_cab (fs, req, failure, name, records);
+    return;
+  }
+  cab_cache_list (fs->cache, &scope, reach, on_cab_list, cab_call_new (req, "lookup", failure, name));
+}
+
+void cab_op_lookup (fuse_req_t req, fuse_ino_t parent, const char *name) {
+  CabFs *fs = fuse_req_userdata (req);
+  g_autoptr (CabNode) node = cab_tree_get (fs->tree, parent);
+  if (node == NULL)
+    fuse_reply_err (req, ESTALE);
+  else if (node->kind == CAB_NODE_ROOT)
+    lookup_application (fs, req, node, name);
+  else if (node->kind == CAB_NODE_APPLICATION)
+    lookup_failure (fs, req, node, name);
+  else if (node->kind == CAB_NODE_FAILURE)
+    lookup_cab (fs, req, node, name);
+  else
+    fuse_reply_err (req, ENOTDIR);
+}
+
+/* --- getattr ------------------------------------------------------------------------------------------------ */
+
+static void reply_attr (CabFs *fs, fuse_req_t req, CabNode *node) {
+  struct stat st;
+  cab_attr_fill (fs, node, &st);
+  fuse_reply_attr (req, &st, cab_attr_timeout (fs, node));
+}
+
+static void on_size (gpointer data, guint64 size, const GError *error) {
+  CabCall *call = data;
+  /* What may not be had has no size to show; its open will say why.  Nobody can copy it wrongly. */
+  if (error != NULL && !g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED)) {
+    cab_call_fail (call, error);
+    return;
+  }
+  if (error == NULL)
+    atomic_store (&call->node->size, size);
+  fuse_req_t req = cab_call_take (call);
+  if (req != NULL)
+    reply_attr (call->fs, req, call->node);
+  cab_call_free (call);
+}
+
+void cab_op_getattr (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info) {
+  CabFs *fs = fuse_req_userdata (req);
+  g_autoptr (CabNode) node = cab_tree_get (fs->tree, ino);
+  if (node == NULL) {
+    fuse_reply_err (req, ESTALE);
+    return;
+  }
+  if (node->kind != CAB_NODE_CAB || cab_attr_know_size (fs, node, CAB_LOOK_WALK) || !node->downloadable ||
+      fs->options->sizes_lazy) {
+    reply_attr (fs, req, node);
+    return;
+  }
+  char id[CAB_NAME_SIZE];
+  CabRecord record = cab_node_record (node, id);
+  CabScope scope = cab_node_scope (node);
+  CabReach reach = cab_fs_reach (fs, req);
+  cab_cache_size (fs->cache, &scope, &record, reach, on_size, cab_call_new (req, "stat", node, NULL));
+}

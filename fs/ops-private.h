@@ -1,0 +1,107 @@
+/* ops-private.h - what the files of the operations share.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CABFS_FS_OPS_PRIVATE_H
+#define CABFS_FS_OPS_PRIVATE_H
+
+#include <fuse_lowlevel.h>
+
+#include "cache/cache.h"
+#include "fs/dir.h"
+#include "fs/notify.h"
+#include "fs/ops.h"
+#include "fs/park.h"
+#include "fs/reached.h"
+#include "fs/tree.h"
+
+struct CabFs {
+  CabCache *cache; /* all set before the first operation */
+  const CabFsOptions *options;
+  CabTree *tree;
+  CabReached *reached;
+  CabPark *park;
+  CabNotify *notify;
+  char **configured; /* applicationIds that are listed, sorted */
+  struct timespec started;
+  double ttl; /* seconds the kernel may keep names and attributes */
+
+  pthread_mutex_t lock;
+  GHashTable
+      *open_files;       /* lock: of CabFile, owned: the kernel does not close what a vanished mount had open */
+  GHashTable *open_dirs; /* lock: of CabDir, owned */
+};
+
+typedef struct {
+  CabNode *node;
+  CabContent *content;
+} CabFile;
+
+/* --- a request that waits --- */
+
+/* One parked request and what is needed to answer it. */
+typedef struct {
+  CabFs *fs;
+  CabParked *parked;
+  const char *operation; /* for the log; static */
+  CabNode *node;         /* what it is about, or the directory it looks in: a reference */
+  char *name;            /* in that directory, or NULL */
+  struct fuse_file_info info;
+} CabCall;
+
+/* Parks @req.  @name may be NULL. */
+CabCall *cab_call_new (fuse_req_t req, const char *operation, CabNode *node, const char *name);
+
+/* The request, or NULL if it was answered meanwhile. */
+fuse_req_t cab_call_take (CabCall *call);
+void cab_call_free (CabCall *call);
+
+/* Takes, replies with the errno of @error, logs one line. */
+void cab_call_fail (CabCall *call, const GError *error);
+
+/* --- answers --- */
+
+/* Replies with the errno of @error and logs it: once for each failed request. */
+void cab_reply_error (fuse_req_t req, const char *operation, const CabNode *node, const char *name,
+                      const GError *error);
+
+/* How far the caller of @req may have us go: CAB_REACH_LOCAL for programs of the `deny` list. */
+CabReach cab_fs_reach (CabFs *fs, fuse_req_t req);
+
+/* --- attributes (attr.c) --- */
+
+/* All of @node but the size of a CAB, which is 0 where it is not known. */
+void cab_attr_fill (CabFs *fs, CabNode *node, struct stat *st);
+
+/* What a directory shows of an entry that it gives no node for: kind and number. */
+void cab_attr_fill_seed (CabFs *fs, const CabNode *parent, const CabNodeSeed *seed, struct stat *st);
+
+/* TRUE if the size of CAB @node is known without a request; then the node knows it. */
+gboolean cab_attr_know_size (CabFs *fs, CabNode *node, CabLook look);
+
+/* How long the kernel may keep the attributes of @node. */
+double cab_attr_timeout (CabFs *fs, const CabNode *node);
+
+/* What the service's row for @node says.  Strings belong to the node. */
+CabRecord cab_node_record (const CabNode *node, char id[CAB_NAME_SIZE]);
+
+/* The family of an application in the root. */
+const char *cab_fs_family_of (CabFs *fs, const char *application);
+
+/* --- operations --- */
+
+void cab_op_lookup (fuse_req_t req, fuse_ino_t parent, const char *name);
+void cab_op_getattr (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info);
+void cab_op_opendir (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info);
+void cab_op_readdir (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *info);
+void cab_op_readdirplus (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *info);
+void cab_op_releasedir (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info);
+void cab_op_open (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info);
+void cab_op_read (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *info);
+void cab_op_release (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info);
+void cab_op_getxattr (fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void cab_op_listxattr (fuse_req_t req, fuse_ino_t ino, size_t size);
+
+void cab_file_free (gpointer file);
+
+#endif

@@ -1,0 +1,33 @@
+/* ops.h - the operations of the mount: decodes a request of the kernel, asks the cache, replies.
+ *
+ * No thread of libfuse waits for the network: what cannot be answered from memory or disk is parked (park.h) and
+ * answered by the completion.
+ *
+ * Life: new, attach (session made), then operations, then stop (everything parked is answered), free.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CABFS_FS_OPS_H
+#define CABFS_FS_OPS_H
+
+#include "cache/cache.h"
+#include "fs/options.h"
+
+struct fuse_lowlevel_ops;
+struct fuse_session;
+
+typedef struct CabFs CabFs;
+
+/* @cache and @options must outlive it. */
+CabFs *cab_fs_new (CabCache *cache, const CabFsOptions *options);
+
+/* For notifications: @se must be there until cab_fs_free(). */
+void cab_fs_attach (CabFs *self, struct fuse_session *se);
+
+/* The cache was stopped, so nothing is parked; files and directories that were left open are closed. */
+void cab_fs_free (CabFs *self);
+
+/* The operation table, static; the user data of the session is the CabFs. */
+const struct fuse_lowlevel_ops *cab_fs_operations (void);
+
+#endif

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+#include "fs/tree.h"
+
+#include <string.h>
+
+#include "fs/names.h"
+
+#define ROOT_INO 1 /* FUSE_ROOT_ID */
+
+struct CabTree {
+  pthread_mutex_t lock;
+  GHashTable *nodes; /* lock: &node->ino to node; a node is in it from its making until it is freed */
+  CabNode *root;     /* set at creation */
+};
+
+static CabNode *node_new (CabTree *tree, CabNode *parent, guint64 ino, const CabNodeSeed *seed) {
+  gsize name_size = strlen (seed->name) + 1;
+  CabNode *self = g_malloc0 (sizeof *self + name_size);
+  self->ino = ino;
+  self->kind = seed->kind;
+  self->parent = parent;
+  self->family = seed->family;
+  self->date = seed->date;
+  self->expires = seed->expires;
+  self->downloadable = seed->downloadable;
+  atomic_init (&self->size, CAB_SIZE_UNKNOWN);
+  atomic_init (&self->version, 0);
+  self->tree = tree;
+  memcpy (self->name, seed->name, name_size);
+  g_hash_table_insert (tree->nodes, &self->ino, self);
+  return self;
+}
+
+CabTree *cab_tree_new (void) {
+  static const CabNodeSeed root = {.kind = CAB_NODE_ROOT, .name = ""};
+  CabTree *self = g_new0 (CabTree, 1);
+  pthread_mutex_init (&self->lock, NULL);
+  self->nodes = g_hash_table_new (g_int64_hash, g_int64_equal);
+  self->root = node_new (self, NULL, ROOT_INO, &root);
+  self->root->refs = 1;
+  return self;
+}
+
+void cab_tree_free (CabTree *self) {
+  if (self == NULL)
+    return;
+  GHashTableIter iter;
+  gpointer node;
+  g_hash_table_iter_init (&iter, self->nodes);
+  while (g_hash_table_iter_next (&iter, NULL, &node))
+    g_free (node);
+  g_hash_table_unref (self->nodes);
+  pthread_mutex_destroy (&self->lock);
+  g_free (self);
+}
+
+static void ref_locked (CabNode *self) {
+  self->refs++;
+}
+
+/* Frees nodes that nobody needs any more, upwards. */
+static void collect_locked (CabNode *self) {
+  while (self != NULL && self->refs == 0 && self->lookups == 0) {
+    CabNode *parent = self->parent;
+    g_hash_table_remove (self->tree->nodes, &self->ino);
+    g_free (self);
+    if (parent != NULL)
+      parent->refs--;
+    self = parent;
+  }
+}
+
+CabNode *cab_tree_root (CabTree *self) {
+  return cab_node_ref (self->root);
+}
+
+CabNode *cab_tree_get (CabTree *self, guint64 ino) {
+  CAB_LOCK_SCOPE (&self->lock)
+    ;
+  CabNode *node = g_hash_table_lookup (self->nodes, &ino);
+  if (node != NULL)
+    ref_locked (node);
+  return node;
+}
+
+CabNode *cab_tree_child (CabTree *self, CabNode *parent, const CabNodeSeed *seed) {
+  guint64 ino = cab_node_child_ino (parent, seed->name);
+  CAB_LOCK_SCOPE (&self->lock)
+    ;
+  CabNode *node = g_hash_table_lookup (self->nodes, &ino);
+  if (node == NULL) {
+    ref_locked (parent);
+    node = node_new (self, parent, ino, seed);
+  }
+  ref_locked (node);
+  return node;
+}
+
+void cab_tree_remember (CabNode *node) {
+  CAB_LOCK_SCOPE (&node->tree->lock)
+    ;
+  node->lookups++;
+}
+
+void cab_tree_forget (CabTree *self, guint64 ino, guint64 n) {
+  CAB_LOCK_SCOPE (&self->lock)
+    ;
+  CabNode *node = g_hash_table_lookup (self->nodes, &ino);
+  if (node == NULL)
+    return;
+  node->lookups -= MIN (n, node->lookups);
+  collect_locked (node);
+}
+
+CabNode *cab_node_ref (CabNode *self) {
+  CAB_LOCK_SCOPE (&self->tree->lock)
+    ;
+  ref_locked (self);
+  return self;
+}
+
+void cab_node_unref (CabNode *self) {
+  if (self == NULL)
+    return;
+  CAB_LOCK_SCOPE (&self->tree->lock)
+    ;
+  g_assert (self->refs > 0);
+  self->refs--;
+  collect_locked (self);
+}
+
+/* "10238467886765136388/1fd83f6d-…/fb57b37b-….cab": three components at most. */
+static char *relative_path (const CabNode *self, const char *name) {
+  if (self->kind == CAB_NODE_ROOT)
+    return g_strdup (name);
+  if (self->kind == CAB_NODE_APPLICATION)
+    return g_strconcat (self->name, "/", name, NULL);
+  return g_strconcat (self->parent->name, "/", self->name, "/", name, NULL);
+}
+
+guint64 cab_node_child_ino (const CabNode *parent, const char *name) {
+  g_autofree char *path = relative_path (parent, name);
+  return cab_name_inode (path);
+}
+
+CabScope cab_node_scope (CabNode *self) {
+  CabNode *directory = self->kind == CAB_NODE_CAB ? self->parent : self;
+  CabNode *application = directory->kind == CAB_NODE_FAILURE ? directory->parent : directory;
+  return (CabScope){.family = (char *) (gsize) application->family,
+                    .application = application->name,
+                    .failure = directory->kind == CAB_NODE_FAILURE ? directory->name : NULL};
+}
+
+char *cab_node_path (const CabNode *self) {
+  if (self->parent == NULL)
+    return g_strdup ("/");
+  g_autofree char *path = relative_path (self->parent, self->name);
+  return g_strconcat ("/", path, NULL);
+}

@@ -1,0 +1,89 @@
+/* tree.h - inode numbers and what they stand for.
+ *
+ * A node is there as long as the kernel knows its number (its lookup count) or somebody in here holds a reference.
+ * Its parent stays at least as long.  A number is a hash of the path (names.h), so a node that was forgotten comes
+ * back under the same one.
+ *
+ * Threads: any; one lock, held for no I/O and no call into another module.
+ * Ownership: a CabNode * that is returned is a reference, dropped with cab_node_unref(), unless it says otherwise.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CABFS_FS_TREE_H
+#define CABFS_FS_TREE_H
+
+#include "client/scope.h"
+#include "client/sync.h"
+
+#define CAB_SIZE_UNKNOWN G_MAXUINT64
+
+typedef enum { CAB_NODE_ROOT, CAB_NODE_APPLICATION, CAB_NODE_FAILURE, CAB_NODE_CAB } CabNodeKind;
+
+typedef struct CabTree CabTree;
+
+/* Public members are set at creation, or atomic. */
+typedef struct CabNode CabNode;
+struct CabNode {
+  guint64 ino;
+  CabNodeKind kind;
+  CabNode *parent;    /* a reference; NULL for the root */
+  const char *family; /* of an application: the family's name, static for the life of the tree */
+
+  /* Of a CAB: what its row said. */
+  gint64 date;
+  gint64 expires;
+  gboolean downloadable;
+  atomic_ullong size; /* bytes, or CAB_SIZE_UNKNOWN */
+  atomic_ullong
+      version; /* of the bytes that the kernel's page cache may hold, or of the entries it may keep; 0: none */
+
+  /* the tree's */
+  CabTree *tree;
+  guint64 lookups; /* lock */
+  guint refs;      /* lock */
+  char name[];     /* in its directory */
+};
+
+CabTree *cab_tree_new (void);
+
+/* Frees all nodes, whatever the kernel still knows. */
+void cab_tree_free (CabTree *self);
+
+CabNode *cab_tree_root (CabTree *self);
+
+/* The node of a number the kernel has; NULL if there is none. */
+CabNode *cab_tree_get (CabTree *self, guint64 ino);
+
+/* What a new node is made from. */
+typedef struct {
+  CabNodeKind kind;
+  const char *name;
+  const char *family;
+  gint64 date;
+  gint64 expires;
+  gboolean downloadable;
+} CabNodeSeed;
+
+/* The node of @seed in @parent, made if there is none.  A CAB's date and expiry are those of the first seed. */
+CabNode *cab_tree_child (CabTree *self, CabNode *parent, const CabNodeSeed *seed);
+
+/* The kernel was told of @node, @n times; or has forgotten it that often. */
+void cab_tree_remember (CabNode *node);
+void cab_tree_forget (CabTree *self, guint64 ino, guint64 n);
+
+CabNode *cab_node_ref (CabNode *self);
+void cab_node_unref (CabNode *self);
+
+/* The number that @name would have in @parent. */
+guint64 cab_node_child_ino (const CabNode *parent, const char *name);
+
+/* Which list @node is: of an application its failures, of a failure its CABs, of a CAB the list it stands in.
+ * Strings belong to the node. */
+CabScope cab_node_scope (CabNode *self);
+
+/* "/10238467886765136388/1fd83f6d-…": for messages. */
+char *cab_node_path (const CabNode *self);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabNode, cab_node_unref)
+
+#endif
