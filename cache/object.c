@@ -93,6 +93,7 @@ static void load_locked_file (CabObject *self, const char *id, CabMap *map) {
     cab_metric_add (CAB_METRIC_CACHE_DAMAGED, 1);
   }
   cab_map_clear (map);
+  unlinkat (self->store->dirfd, self->map_path, 0);
   if (had_data && ftruncate (self->fd, 0) < 0)
     g_warning ("cache: cannot empty %s: %s", self->data_path, g_strerror (errno));
 }

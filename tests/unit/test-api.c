@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: MIT */
+#include "client/api.h"
+#include "client/error.h"
+
+#include <string.h>
+
+#define APPLICATION "14000000000000001"
+#define FAILURE     "0f0e0d0c-0b0a-0908-0706-050403020100"
+
+/* The members are not const, the strings are never written. */
+#define TEXT(literal) ((char *) (guintptr) (literal))
+
+static CabScope cab_list = {TEXT ("driver"), TEXT (APPLICATION), TEXT (FAILURE)};
+static CabScope failure_list = {TEXT ("driver"), TEXT (APPLICATION), NULL};
+
+/* --- questions ----------------------------------------------------------------------------------------------- */
+
+static void test_families (void) {
+  const char *const *names = cab_family_names ();
+  g_assert_true (g_strv_contains (names, "driver"));
+  for (; *names != NULL; names++)
+    g_assert_nonnull (cab_family_find (*names));
+  g_assert_null (cab_family_find ("Driver"));
+  g_assert_null (cab_family_find ("xbox"));
+  g_assert_null (cab_family_find (NULL));
+  CabScope unknown = {TEXT ("xbox"), TEXT ("9NBLGGGZ5QDR"), TEXT (FAILURE)};
+  CabScope nothing = {TEXT ("driver"), NULL, NULL};
+  g_assert_cmpuint (cab_api_ways (&unknown), ==, 0);
+  g_assert_cmpuint (cab_api_ways (&nothing), ==, 0);
+  g_assert_cmpuint (cab_api_ways (&cab_list), ==, 2);
+  g_assert_cmpuint (cab_api_ways (&failure_list), ==, 1);
+}
+
+static void test_window (void) {
+  gint64 now = cab_time_parse ("2017-05-07 13:53:43");
+  const struct {
+    guint days;
+    const char *start, *end, *first, *last;
+  } cases[] = {
+      {30, NULL, NULL, "2017-04-07", "2017-05-08"},
+      {0, NULL, NULL, "2017-05-07", "2017-05-08"},
+      {30, "2017-01-02", NULL, "2017-01-02", "2017-05-08"},
+      {30, NULL, "2017-05-01", "2017-04-07", "2017-05-01"},
+      {30, "2017-01-02", "2017-01-03", "2017-01-02", "2017-01-03"},
+      {G_MAXUINT, NULL, NULL, "1601-01-01", "2017-05-08"},
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    CabWindow window = cab_window_make (now, cases[i].days, cases[i].start, cases[i].end);
+    g_autofree char *first = cab_time_format_day (window.first, CAB_DATE_YMD);
+    g_autofree char *last = cab_time_format_day (window.last, CAB_DATE_YMD);
+    g_assert_cmpstr (first, ==, cases[i].first);
+    g_assert_cmpstr (last, ==, cases[i].last);
+  }
+}
+
+static void check_path (char *got, const char *expected) {
+  g_assert_cmpstr (got, ==, expected);
+  g_free (got);
+}
+
+static void test_paths (void) {
+  CabWindow window = {cab_time_parse ("2017-04-07"), cab_time_parse ("2017-05-08 13:00")};
+  check_path (cab_api_list_path (&cab_list, 0, &window, 0),
+              "/v1.0/my/analytics/driver/cabdownloadbatch?applicationId=" APPLICATION "&failureHash=" FAILURE
+              "&startDate=2017-04-07&endDate=2017-05-08&top=100&skip=0");
+  check_path (cab_api_list_path (&cab_list, 0, &window, G_GUINT64_CONSTANT (12345678901)),
+              "/v1.0/my/analytics/driver/cabdownloadbatch?applicationId=" APPLICATION "&failureHash=" FAILURE
+              "&startDate=2017-04-07&endDate=2017-05-08&top=100&skip=12345678901");
+  check_path (cab_api_list_path (&cab_list, 1, &window, 10000),
+              "/v1.0/my/analytics/driver/failuredetails?applicationId=" APPLICATION "&failureHash=" FAILURE
+              "&startDate=2017-04-07&endDate=2017-05-08&top=10000&skip=10000&orderby=date");
+  check_path (cab_api_list_path (&failure_list, 0, &window, 0),
+              "/v1.0/my/analytics/driver/failurehits?applicationId=" APPLICATION
+              "&startDate=04%2F07%2F2017&endDate=05%2F08%2F2017&top=10000&skip=0"
+              "&groupby=failureHash%2CfailureName%2CeventType&aggregationLevel=day");
+  CabScope odd = {TEXT ("driver"), TEXT ("1&top=2 #"), TEXT ("\xc3\xa4/..")};
+  check_path (
+      cab_api_list_path (&odd, 0, &window, 0),
+      "/v1.0/my/analytics/driver/cabdownloadbatch?applicationId=1%26top%3D2%20%23&failureHash=%C3%A4%2F.."
+      "&startDate=2017-04-07&endDate=2017-05-08&top=100&skip=0");
+}
+
+static void test_locate (void) {
+  g_assert_cmpint (cab_api_locate_kind (&cab_list, 0), ==, CAB_LOCATE_LIST);
+  g_assert_cmpint (cab_api_locate_kind (&cab_list, 1), ==, CAB_LOCATE_REDIRECT);
+  g_assert_cmpint (cab_api_locate_kind (&cab_list, 2), ==, CAB_LOCATE_NONE);
+  g_assert_cmpint (cab_api_locate_kind (&failure_list, 0), ==, CAB_LOCATE_NONE);
+  check_path (cab_api_locate_path (&cab_list, 1, "1111-2222"),
+              "/v1.0/my/analytics/driver/cabdownload?applicationId=" APPLICATION "&cabIdHash=1111-2222");
+}
+
+/* --- answers: a folder each ---------------------------------------------------------------------------------- */
+
+static void append_field (gpointer data, const char *name, const char *value) {
+  g_autofree char *escaped = g_strescape (value, NULL);
+  g_string_append_printf (data, "  %s=%s\n", name, escaped);
+}
+
+static void append_time (GString *text, const char *name, gint64 when) {
+  g_autofree char *iso = when != CAB_TIME_UNKNOWN ? cab_time_format_iso (when) : g_strdup ("unknown");
+  g_string_append_printf (text, " %s=%s", name, iso);
+}
+
+static void append_records (GString *text, const CabRecords *records) {
+  for (guint i = 0; i < cab_records_count (records); i++) {
+    CabRecord record;
+    cab_records_get (records, i, &record);
+    g_autofree char *url = cab_records_url (records, i);
+    g_string_append (text, record.id);
+    append_time (text, "date", record.date);
+    append_time (text, "expires", record.expires);
+    g_string_append_printf (text, " downloadable=%s\n", record.downloadable ? "yes" : "no");
+    if (url != NULL)
+      g_string_append_printf (text, "  %s\n", url);
+    cab_records_foreach_field (records, i, append_field, text);
+  }
+  g_string_append_printf (text, "skipped %u\n", cab_records_skipped (records));
+}
+
+/* Parses one file of the case; FALSE if there is none. */
+static gboolean parse_file (const char *folder, const char *file, const CabScope *scope, guint way,
+                            CabRecordsBuilder *builder, GString *text) {
+  g_autofree char *path = g_build_filename (folder, file, NULL);
+  g_autofree char *bytes = NULL;
+  gsize len;
+  if (!g_file_get_contents (path, &bytes, &len, NULL))
+    return FALSE;
+  /* Exactly as large as the answer, so that the sanitizers see a step beyond it. */
+  g_autofree char *exact = g_memdup2 (bytes, len);
+  g_autoptr (GError) error = NULL;
+  CabPage page = {99, 99, FALSE};
+  if (cab_api_parse_page (scope, way, exact, len, builder, &page, &error)) {
+    g_string_append_printf (text, "page rows=%u added=%u last=%s\n", page.rows, page.added,
+                            page.last ? "yes" : "no");
+  } else {
+    g_assert_error (error, CAB_ERROR, CAB_ERROR_INVALID);
+    g_assert_cmpuint (page.rows, ==, 99);
+    g_string_append_printf (text, "error: %s\n", error->message);
+  }
+  return TRUE;
+}
+
+/* The first word of the folder's name says what was asked. */
+static void test_answer (gconstpointer data) {
+  const char *folder = data;
+  g_autofree char *name = g_path_get_basename (folder);
+  const CabScope *scope = g_str_has_prefix (name, "hits-") ? &failure_list : &cab_list;
+  guint way = g_str_has_prefix (name, "details-") ? 1 : 0;
+  g_autoptr (GString) text = g_string_new (NULL);
+  CabRecordsBuilder *builder = cab_records_builder_new ();
+  g_assert_true (parse_file (folder, "answer.json", scope, way, builder, text));
+  parse_file (folder, "answer-2.json", scope, way, builder, text);
+  g_autoptr (CabRecords) records = cab_records_builder_end (builder);
+  append_records (text, records);
+  g_autofree char *path = g_build_filename (folder, "expected.txt", NULL);
+  g_autofree char *expected = NULL;
+  g_assert_true (g_file_get_contents (path, &expected, NULL, NULL));
+  g_assert_cmpstr (text->str, ==, expected);
+  /* What goes to disk holds no part of an address. */
+  g_autoptr (GBytes) saved = cab_records_save (records);
+  gsize len;
+  const char *bytes = g_bytes_get_data (saved, &len);
+  g_assert_null (memmem (bytes, len, "://", 3));
+  g_assert_null (memmem (bytes, len, "sig=", 4));
+}
+
+static void add_answers (void) {
+  const char *root = g_test_get_filename (G_TEST_DIST, "api", NULL);
+  g_autoptr (GDir) dir = g_dir_open (root, 0, NULL);
+  g_assert_nonnull (dir);
+  guint n = 0;
+  for (const char *name; (name = g_dir_read_name (dir)) != NULL; n++) {
+    g_autofree char *test = g_strdup_printf ("/api/answer/%s", name);
+    g_test_add_data_func_full (test, g_build_filename (root, name, NULL), test_answer, g_free);
+  }
+  g_assert_cmpuint (n, >=, 30);
+}
+
+/* --- pages --------------------------------------------------------------------------------------------------- */
+
+/* An answer of @n rows from number @first on. */
+static char *make_answer (guint first, guint n, const char *more) {
+  GString *text = g_string_new ("{\"Value\":[");
+  for (guint i = 0; i < n; i++)
+    g_string_append_printf (text, "%s{\"cabIdHash\":\"c-%u\",\"cabUrl\":\"https://h/c-%u\"}", i > 0 ? "," : "",
+                            first + i, first + i);
+  g_string_append_printf (text, "]%s}", more);
+  return g_string_free (text, FALSE);
+}
+
+/* When a list is over: api-contract.md 3.5, step 3. */
+static void test_page_end (void) {
+  const struct {
+    guint first, n;
+    const char *more;
+    guint added;
+    gboolean last;
+  } cases[] = {
+      {0, 0, "", 0, TRUE},
+      {0, 0, ",\"@nextLink\":\"x\"", 0, TRUE},
+      {0, 99, "", 99, TRUE},
+      {0, 99, ",\"@nextLink\":null", 99, TRUE},
+      {0, 99, ",\"@nextLink\":\"\"", 99, TRUE},
+      {0, 99, ",\"@nextLink\":\" \"", 99, TRUE},
+      {0, 99, ",\"@nextLink\":{}", 99, TRUE},
+      {0, 99, ",\"@nextLink\":\"driver/cabdownloadbatch?a b\"", 99, FALSE},
+      {0, 99, ",\"@NEXTLINK\":\"https://evil.example/\"", 99, FALSE},
+      {0, 99, ",\"nextLink\":\"x\"", 99, FALSE},
+      {0, 99, ",\"TotalCount\":5000", 99, TRUE},
+      {0, 100, "", 100, FALSE},
+      {0, 101, "", 101, FALSE},
+      {0, 100, ",\"TotalCount\":100", 100, FALSE},
+      {950, 100, "", 50, FALSE},
+      {900, 100, "", 0, TRUE},
+      {900, 100, ",\"@nextLink\":\"x\"", 0, TRUE},
+      {900, 99, ",\"@nextLink\":\"x\"", 0, TRUE},
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *known = make_answer (900, 100, "");
+    g_autofree char *answer = make_answer (cases[i].first, cases[i].n, cases[i].more);
+    g_autoptr (CabRecordsBuilder) builder = cab_records_builder_new ();
+    CabPage page;
+    g_assert_true (cab_api_parse_page (&cab_list, 0, known, strlen (known), builder, &page, NULL));
+    g_assert_true (cab_api_parse_page (&cab_list, 0, answer, strlen (answer), builder, &page, NULL));
+    g_test_message ("case %" G_GSIZE_FORMAT, i);
+    g_assert_cmpuint (page.rows, ==, cases[i].n);
+    g_assert_cmpuint (page.added, ==, cases[i].added);
+    g_assert_cmpint (page.last, ==, cases[i].last);
+  }
+}
+
+/* A page of hits may have no new failure and all the same not be the last: other days of those that are known. */
+static void test_page_end_of_hits (void) {
+  GString *answers[2];
+  for (guint p = 0; p < 2; p++) {
+    answers[p] = g_string_new ("{\"Value\":[");
+    for (guint i = 0; i < 10000; i++)
+      g_string_append_printf (answers[p],
+                              "%s{\"failureHash\":\"f-%u\",\"date\":\"2017-%02u-%02u\",\"eventCount\":1}",
+                              i > 0 ? "," : "", i % 1000, p + 1, 1 + i / 1000);
+    g_string_append (answers[p], "]}");
+  }
+  CabRecordsBuilder *builder = cab_records_builder_new ();
+  const struct {
+    guint answer, added;
+    gboolean last;
+  } steps[] = {{0, 10000, FALSE}, {1, 10000, FALSE}, {1, 0, TRUE}};
+  for (gsize i = 0; i < G_N_ELEMENTS (steps); i++) {
+    CabPage page;
+    const GString *answer = answers[steps[i].answer];
+    g_assert_true (cab_api_parse_page (&failure_list, 0, answer->str, answer->len, builder, &page, NULL));
+    g_assert_cmpuint (page.added, ==, steps[i].added);
+    g_assert_cmpint (page.last, ==, steps[i].last);
+  }
+  g_autoptr (CabRecords) records = cab_records_builder_end (builder);
+  g_assert_cmpuint (cab_records_count (records), ==, 1000);
+  g_assert_cmpstr (cab_records_field (records, 500, "eventCount"), ==, "20");
+  g_string_free (answers[0], TRUE);
+  g_string_free (answers[1], TRUE);
+}
+
+static void test_no_such_list (void) {
+  CabScope unknown = {TEXT ("xbox"), TEXT ("9NBLGGGZ5QDR"), TEXT (FAILURE)};
+  g_autoptr (CabRecordsBuilder) builder = cab_records_builder_new ();
+  g_autoptr (GError) error = NULL;
+  CabPage page;
+  g_assert_false (cab_api_parse_page (&unknown, 0, "{}", 2, builder, &page, &error));
+  g_assert_error (error, CAB_ERROR, CAB_ERROR_INVALID);
+  g_assert_false (cab_api_parse_page (&failure_list, 1, "{}", 2, builder, &page, NULL));
+}
+
+/* --- errors -------------------------------------------------------------------------------------------------- */
+
+#define RUN "eyJ0eXAiOiJKV1QiLCJhbGciOiJSUzI1NiIsIng1dCI6IkFB"
+
+static const struct {
+  const char *body, *correlation, *text, *code;
+} errors[] = {
+    {"{\"code\":\"BadRequest\",\"message\":\"\",\"source\":\"AnalyticsAPI\",\"data\":[],\"details\":[],"
+     "\"innererror\":"
+     "{\"code\":\"InvalidQueryParameters\",\"message\":\"One or more query parameters are invalid.\",\"data\":"
+     "[\"top cannot be more than 10000 rows per request\"],\"details\":[]}}",
+     NULL,
+     "BadRequest/InvalidQueryParameters: One or more query parameters are invalid. top cannot be more than "
+     "10000 rows "
+     "per request",
+     "InvalidQueryParameters"},
+    {"{\"code\":\"Forbidden\",\"message\":\"\",\"innererror\":{\"code\":\"Forbidden\",\"message\":\"User "
+     "UnauthorizedException EC5\"}}",
+     "8a7c-11", "Forbidden: User UnauthorizedException EC5 (correlation id 8a7c-11)", "Forbidden"},
+    {"{\"code\":\"InternalServerError\",\"message\":\"m\",\"innererror\":{\"data\":[]}}", NULL,
+     "InternalServerError: m", "InternalServerError"},
+    {"{\"Code\":\"X\",\"innererror\":null}", NULL, "X", "X"},
+    {"{\"statusCode\":500,\"message\":\"Internal server error\",\"activityId\":\"12-34\"}", NULL,
+     "Internal server error (correlation id 12-34)", NULL},
+    {"{\"statusCode\":500,\"message\":\"Internal server error\",\"activityId\":\"12-34\"}", "56-78",
+     "Internal server error (correlation id 56-78)", NULL},
+    {"{\"error\":{\"code\":\"InvalidInput\",\"message\":\"bad\",\"validationErrors\":[]}}", NULL,
+     "InvalidInput: bad", "InvalidInput"},
+    {"{\"data\":null,\"errors\":[{\"code\":\"E1\",\"message\":\"first\"},{\"code\":\"E2\"}]}", NULL,
+     "E1: first", "E1"},
+    {"{\"data\":null,\"errors\":[\"only words\"]}", NULL, "only words", NULL},
+    {"{\"error\":\"invalid_client\",\"error_description\":\"AADSTS7000215: Invalid client secret "
+     "provided.\\r\\nTrace "
+     "ID: x\",\"error_codes\":[7000215],\"correlation_id\":\"ab-cd\"}",
+     NULL, "invalid_client: AADSTS7000215: Invalid client secret provided. Trace ID: x (correlation id ab-cd)",
+     "invalid_client"},
+    {"\xef\xbb\xbf<?xml version=\"1.0\" "
+     "encoding=\"utf-8\"?><Error><Code>AuthenticationFailed</Code><Message>Server failed "
+     "to authenticate the "
+     "request.\nRequestId:98-76\nTime:2017-05-07T00:00:00Z</Message><AuthenticationErrorDetail>"
+     "Signature not valid in the specified time frame: Start [a] - Expiry "
+     "[b]</AuthenticationErrorDetail></Error>",
+     NULL,
+     "AuthenticationFailed: Server failed to authenticate the request. Signature not valid in the specified "
+     "time frame: "
+     "Start [a] - Expiry [b] (correlation id 98-76)",
+     "AuthenticationFailed"},
+    {"<Error><Code>BlobNotFound</Code></Error>", NULL, "BlobNotFound", "BlobNotFound"},
+    {"<Error><Code>not a code</Code><Message>m</Message></Error>", NULL, "m", NULL},
+    {"<!DOCTYPE html><html><head><title> Bad\n Gateway </title></head></html>", NULL,
+     "a web page, \"Bad Gateway\"", NULL},
+    {"<HTML><body>x</body></HTML>", NULL, "a web page", NULL},
+    {"The identity cannot be authorized", NULL, "The identity cannot be authorized", NULL},
+    {"\"quoted words\"", NULL, "quoted words", NULL},
+    {"", NULL, "no explanation", NULL},
+    {"", "1-2", "no explanation (correlation id 1-2)", NULL},
+    {"{}", NULL, "no explanation", NULL},
+    {"[]", NULL, "[]", NULL},
+    {"null", NULL, "null", NULL},
+    {"{\"code\":", NULL, "{\"code\":", NULL},
+    {"{\"code\":5,\"message\":[1]}", "a b\r\nX: y", "5", "5"},
+    {"a\x01"
+     "b\x1b[31m\xe2\x80\xae\xc2\x85z\xff",
+     NULL, "a b [31m z\xef\xbf\xbd", NULL},
+    {"{\"message\":\"GET https://u:p@h/x?sig=AAAA&se=1 Bearer " RUN "\"}", NULL,
+     "GET https://REDACTED@h/x?sig=REDACTED&se=1 Bearer REDACTED", NULL},
+    {"<Error><Code>AuthenticationFailed</Code><Message>The MAC signature found in the HTTP request "
+     "'Zm9v+YmFy/Zm9vYmFyZm9vYmFyZm9vYmFyZm9vYmFyMD0=' is not the same</Message></Error>",
+     NULL, "AuthenticationFailed: The MAC signature found in the HTTP request 'REDACTED' is not the same",
+     "AuthenticationFailed"},
+    {"{\"code\":\"" RUN "\",\"message\":\"m\"}", RUN "AAAA", "m", NULL},
+};
+
+static void test_errors (void) {
+  for (gsize i = 0; i < G_N_ELEMENTS (errors); i++) {
+    gsize len = strlen (errors[i].body);
+    g_autofree char *exact = g_memdup2 (errors[i].body, len);
+    g_autofree char *text = cab_api_error_text (exact, len, errors[i].correlation);
+    g_autofree char *code = cab_api_error_code (exact, len);
+    g_assert_cmpstr (text, ==, errors[i].text);
+    g_assert_cmpstr (code, ==, errors[i].code);
+  }
+}
+
+static void test_long_error (void) {
+  g_autofree char *words = g_strnfill (100000, 'x');
+  for (gsize i = 0; i < 100000; i += 10)
+    words[i] = ' ';
+  g_autofree char *umlauts = g_strdup ("");
+  for (guint i = 0; i < 9; i++) {
+    g_autofree char *twice = g_strconcat (umlauts, "\xc3\xa4", umlauts, NULL);
+    g_free (g_steal_pointer (&umlauts));
+    umlauts = g_steal_pointer (&twice);
+  }
+  g_autofree char *json = g_strdup_printf ("{\"code\":\"C\",\"message\":\"%s\"}", umlauts);
+  const char *const bodies[] = {words, umlauts, json};
+  for (gsize i = 0; i < G_N_ELEMENTS (bodies); i++) {
+    g_autofree char *text = cab_api_error_text (bodies[i], strlen (bodies[i]), "1234");
+    g_assert_cmpuint (strlen (text), <=, 300);
+    g_assert_true (g_utf8_validate (text, -1, NULL));
+    g_assert_true (g_str_has_suffix (text, "… (correlation id 1234)"));
+  }
+}
+
+/* --- tokens -------------------------------------------------------------------------------------------------- */
+
+static const struct {
+  const char *bytes, *token; /* NULL: refused */
+  gint64 expires_in;
+} tokens[] = {
+    /* the login host's two endpoints */
+    {"{\"token_type\":\"Bearer\",\"expires_in\":\"3599\",\"ext_expires_in\":\"1\",\"expires_on\":"
+     "\"1500000000\",\"access_token\":"
+     "\"a.b-c\"}",
+     "a.b-c", 3599},
+    {"{\"token_type\":\"bearer\",\"expires_in\":86399,\"access_token\":\"a.b-c\"}", "a.b-c", 86399},
+    {"{\"ACCESS_TOKEN\":\"abc\",\"Expires_In\":10}", "abc", 10},
+    {"\xef\xbb\xbf{\"access_token\":\"abc\"}", "abc", 3600},
+    {"{\"access_token\":\"abc\",\"expires_in\":0}", "abc", 3600},
+    {"{\"access_token\":\"abc\",\"expires_in\":-5}", "abc", 3600},
+    {"{\"access_token\":\"abc\",\"expires_in\":\"soon\"}", "abc", 3600},
+    {"{\"access_token\":\"abc\",\"expires_in\":null}", "abc", 3600},
+    {"{\"access_token\":\" abc \\n\"}", "abc", 3600},
+    /* az */
+    {"{\"accessToken\":\"abc\",\"expiresOn\":\"2017-05-07 "
+     "09:00:00.123\",\"expires_on\":1494162300,\"subscription\":\"s\","
+     "\"tenant\":\"t\",\"tokenType\":\"Bearer\"}",
+     "abc", 300},
+    {"{\"accessToken\":\"abc\",\"expiresOn\":\"2017-05-07 11:00:00.000000\"}", "abc", 7200},
+    {"{\"accessToken\":\"abc\",\"expiresOn\":\"2017-05-07T13:05:00Z\"}", "abc", 300},
+    {"{\"accessToken\":\"abc\",\"expiresOn\":\"2017-05-07T15:05:00+02:00\"}", "abc", 300},
+    {"{\"accessToken\":\"abc\",\"expiresOn\":\"2017-05-07T08:05:00-05:00\"}", "abc", 300},
+    {"{\"accessToken\":\"abc\",\"expires_on\":1400000000}", "abc", 0},
+    {"{\"accessToken\":\"abc\",\"expiresOn\":\"2016-05-07 09:00:00\"}", "abc", 0},
+    {"{\"accessToken\":\"abc\",\"expiresOn\":\"tomorrow\"}", "abc", 3600},
+    /* bare */
+    {"abc.DEF-123_~+/=", "abc.DEF-123_~+/=", 3600},
+    {"  abc\r\n", "abc", 3600},
+    {"\"abc\"\n", "abc", 3600},
+    {"12345", "12345", 3600},
+    /* none */
+    {"", NULL, 0},
+    {" \n", NULL, 0},
+    {"\"\"", NULL, 0},
+    {"{}", NULL, 0},
+    {"[]", NULL, 0},
+    {"{\"access_token\":\"\"}", NULL, 0},
+    {"{\"access_token\":null}", NULL, 0},
+    {"{\"access_token\":{\"secret\":1}}", NULL, 0},
+    {"{\"access_token\":\"sec ret\"}", NULL, 0},
+    {"{\"access_token\":\"secret\\r\\nX: y\"}", NULL, 0},
+    {"{\"access_token\":\"secret\\u0000x\"}", NULL, 0},
+    {"{\"access_token\":\"s\xc3\xa4"
+     "cret\"}",
+     NULL, 0},
+    {"{\"access_token\":\"secret\",\"token_type\":\"pop-secret\"}", NULL, 0},
+    {"{\"error\":\"invalid_client\",\"error_description\":\"secret\"}", NULL, 0},
+    {"{\"access_token\":\"secret", NULL, 0},
+    {"<html>secret</html>", NULL, 0},
+    {"ERROR: please run az login, secret", NULL, 0},
+    {"secret1\nsecret2", NULL, 0},
+};
+
+static void check_token (const char *bytes, gsize len, const char *token, gint64 expires_in) {
+  g_autofree char *exact = g_memdup2 (bytes, len);
+  g_autoptr (GError) error = NULL;
+  CabTokenAnswer answer = {NULL, -7};
+  gboolean ok = cab_api_parse_token (exact, len, 1494162000, &answer, &error);
+  g_test_message ("%s: %s", bytes, ok ? "a token" : error->message);
+  g_assert_cmpint (ok, ==, token != NULL);
+  g_assert_cmpstr (answer.access_token, ==, token);
+  g_free (answer.access_token);
+  if (ok) {
+    g_assert_cmpint (answer.expires_in, ==, expires_in);
+    return;
+  }
+  g_assert_error (error, CAB_ERROR, CAB_ERROR_INVALID);
+  g_assert_null (strstr (error->message, "secret"));
+  g_assert_cmpint (answer.expires_in, ==, -7);
+}
+
+static void test_tokens (void) {
+  for (gsize i = 0; i < G_N_ELEMENTS (tokens); i++)
+    check_token (tokens[i].bytes, strlen (tokens[i].bytes), tokens[i].token, tokens[i].expires_in);
+  check_token ("abc\0def", 7, NULL, 0);
+  g_autofree char *large = g_strnfill (65537, 'a');
+  check_token (large, 65537, NULL, 0);
+}
+
+int main (int argc, char **argv) {
+  /* az prints local time; here it is four hours behind UTC. */
+  g_setenv ("TZ", "<-04>4", TRUE);
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/api/families", test_families);
+  g_test_add_func ("/api/window", test_window);
+  g_test_add_func ("/api/paths", test_paths);
+  g_test_add_func ("/api/locate", test_locate);
+  add_answers ();
+  g_test_add_func ("/api/page-end", test_page_end);
+  g_test_add_func ("/api/page-end-of-hits", test_page_end_of_hits);
+  g_test_add_func ("/api/no-such-list", test_no_such_list);
+  g_test_add_func ("/api/errors", test_errors);
+  g_test_add_func ("/api/long-error", test_long_error);
+  g_test_add_func ("/api/tokens", test_tokens);
+  return g_test_run ();
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+#include "cache/plan.h"
+#include "cache/ranges.h"
+
+#include <string.h>
+
+#define SPACE 256
+
+static void assert_is (const CabRanges *ranges, const gboolean *model) {
+  guint64 total = 0;
+  for (guint i = 0; i < SPACE; i++) {
+    g_assert_cmpint (cab_ranges_has (ranges, i, i + 1), ==, model[i]);
+    total += model[i];
+  }
+  g_assert_cmpuint (cab_ranges_total (ranges), ==, total);
+  for (guint i = 0; i < ranges->count; i++) {
+    g_assert_cmpuint (ranges->items[i].start, <, ranges->items[i].end);
+    if (i > 0) /* neither overlap nor touch */
+      g_assert_cmpuint (ranges->items[i - 1].end, <, ranges->items[i].start);
+  }
+}
+
+/* Against a set that is too simple to be wrong. */
+static void test_model (void) {
+  for (guint round = 0; round < 200; round++) {
+    g_auto (CabRanges) ranges = CAB_RANGES_INIT;
+    gboolean model[SPACE] = {0};
+    for (guint step = 0; step < 60; step++) {
+      guint64 start = (guint64) g_test_rand_int_range (0, SPACE),
+              end = (guint64) g_test_rand_int_range (0, SPACE + 1);
+      gboolean add = g_test_rand_int_range (0, 3) > 0;
+      if (add)
+        cab_ranges_add (&ranges, start, end);
+      else
+        cab_ranges_remove (&ranges, start, end);
+      for (guint64 i = start; i < end; i++)
+        model[i] = add;
+      assert_is (&ranges, model);
+    }
+  }
+}
+
+static void test_next_missing (void) {
+  g_auto (CabRanges) ranges = CAB_RANGES_INIT;
+  CabRange missing;
+  cab_ranges_add (&ranges, 10, 20);
+  cab_ranges_add (&ranges, 30, 40);
+  g_assert_true (cab_ranges_next_missing (&ranges, 0, 100, &missing));
+  g_assert_cmpuint (missing.start, ==, 0);
+  g_assert_cmpuint (missing.end, ==, 10);
+  g_assert_true (cab_ranges_next_missing (&ranges, 15, 100, &missing));
+  g_assert_cmpuint (missing.start, ==, 20);
+  g_assert_cmpuint (missing.end, ==, 30);
+  g_assert_true (cab_ranges_next_missing (&ranges, 35, 100, &missing));
+  g_assert_cmpuint (missing.start, ==, 40);
+  g_assert_cmpuint (missing.end, ==, 100);
+  g_assert_false (cab_ranges_next_missing (&ranges, 12, 20, &missing));
+  g_assert_false (cab_ranges_next_missing (&ranges, 50, 50, &missing));
+}
+
+static void test_large_offsets (void) {
+  g_auto (CabRanges) ranges = CAB_RANGES_INIT;
+  guint64 five_gib = (guint64) 5 << 30;
+  cab_ranges_add (&ranges, five_gib, five_gib + 1);
+  cab_ranges_add (&ranges, 0, 1);
+  cab_ranges_remove (&ranges, 1, G_MAXUINT64);
+  g_assert_cmpuint (cab_ranges_total (&ranges), ==, 1);
+}
+
+static void test_copy (void) {
+  g_auto (CabRanges) from = CAB_RANGES_INIT;
+  g_auto (CabRanges) to = CAB_RANGES_INIT;
+  cab_ranges_add (&to, 7, 8);
+  cab_ranges_copy (&from, &to);
+  g_assert_cmpuint (to.count, ==, 0);
+  cab_ranges_add (&from, 1, 2);
+  cab_ranges_copy (&from, &to);
+  cab_ranges_add (&to, 2, 3);
+  g_assert_cmpuint (cab_ranges_total (&from), ==, 1);
+  g_assert_cmpuint (cab_ranges_total (&to), ==, 2);
+}
+
+/* --- plan ---------------------------------------------------------------------------------------------------- */
+
+#define KIB ((guint64) 1 << 10)
+#define MIB ((guint64) 1 << 20)
+
+static void test_plan_jumps (void) {
+  CabPlan plan = {0};
+  for (guint i = 1; i < 20; i++) {
+    guint64 start = (guint64) i * 100 * MIB + 5;
+    CabRange zone = cab_plan_read (&plan, start, start + 4096, 4096 * MIB, 64 * MIB);
+    g_assert_cmpuint (zone.start, <=, start);
+    g_assert_cmpuint (zone.end - zone.start, <=, 2 * CAB_PLAN_BLOCK);
+  }
+}
+
+static void test_plan_streams (void) {
+  CabPlan plan = {0};
+  guint64 size = 1000 * MIB, most = 0;
+  for (guint64 start = 0; start < 50 * MIB; start += 128 * KIB) {
+    CabRange zone = cab_plan_read (&plan, start, start + 128 * KIB, size, 64 * MIB);
+    g_assert_cmpuint (zone.start, ==, start);
+    most = MAX (most, zone.end - start);
+  }
+  g_assert_cmpuint (most, >, 60 * MIB);
+  g_assert_cmpuint (most, <=, 64 * MIB + CAB_PLAN_CHUNK + 128 * KIB);
+  CabRange last = cab_plan_read (&plan, size - 10, size, size, 64 * MIB);
+  g_assert_cmpuint (last.end, ==, size);
+}
+
+/* Reads move the end of the window in steps, or each would become a request of its own size. */
+static void test_plan_requests (void) {
+  CabPlan plan = {0};
+  g_auto (CabRanges) have = CAB_RANGES_INIT, coming = CAB_RANGES_INIT;
+  guint64 size = 256 * MIB;
+  guint requests = 0;
+  for (guint64 start = 0; start < size; start += 128 * KIB) {
+    CabRange zone = cab_plan_read (&plan, start, start + 128 * KIB, size, 64 * MIB);
+    for (CabRange gap; cab_plan_gap (&have, &coming, zone, &gap); requests++) {
+      g_assert_cmpuint (gap.end - gap.start, <=, CAB_PLAN_CHUNK);
+      cab_ranges_add (&have, gap.start, gap.end);
+    }
+  }
+  g_assert_cmpuint (cab_ranges_total (&have), ==, size);
+  g_assert_cmpuint (requests, <=, 256 / 8 + 8);
+}
+
+static void test_plan_two_readers (void) {
+  CabPlan plan = {0};
+  CabRange a, b;
+  for (guint64 i = 0; i < 8; i++) {
+    a = cab_plan_read (&plan, i * 128 * KIB, (i + 1) * 128 * KIB, 4096 * MIB, 64 * MIB);
+    b = cab_plan_read (&plan, 2000 * MIB + i * 128 * KIB, 2000 * MIB + (i + 1) * 128 * KIB, 4096 * MIB,
+                       64 * MIB);
+  }
+  g_assert_cmpuint (a.end, >, 60 * MIB);
+  g_assert_cmpuint (b.end, >, 2060 * MIB);
+}
+
+static void test_plan_gap_skips_coming (void) {
+  g_auto (CabRanges) have = CAB_RANGES_INIT, coming = CAB_RANGES_INIT;
+  CabRange gap;
+  cab_ranges_add (&have, 0, 100);
+  cab_ranges_add (&coming, 100, 200);
+  g_assert_true (cab_plan_gap (&have, &coming, (CabRange){0, 300}, &gap));
+  g_assert_cmpuint (gap.start, ==, 200);
+  g_assert_cmpuint (gap.end, ==, 300);
+  g_assert_false (cab_plan_gap (&have, &coming, (CabRange){0, 200}, &gap));
+}
+
+int main (int argc, char **argv) {
+  g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/ranges/model", test_model);
+  g_test_add_func ("/ranges/next-missing", test_next_missing);
+  g_test_add_func ("/ranges/large-offsets", test_large_offsets);
+  g_test_add_func ("/ranges/copy", test_copy);
+  g_test_add_func ("/plan/jumps", test_plan_jumps);
+  g_test_add_func ("/plan/streams", test_plan_streams);
+  g_test_add_func ("/plan/requests", test_plan_requests);
+  g_test_add_func ("/plan/two-readers", test_plan_two_readers);
+  g_test_add_func ("/plan/gap-skips-coming", test_plan_gap_skips_coming);
+  return g_test_run ();
+}
