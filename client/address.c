@@ -29,7 +29,7 @@ static gboolean is_ipv6 (const char *host, gsize len) {
   return inner != NULL && host[0] == '[' && host[len - 1] == ']' && inet_pton (AF_INET6, inner, &address) == 1;
 }
 
-/* Labels of letters, digits, '-' and '_' with single dots between: nothing that two parsers could read differently. */
+/* Labels of letters, digits, '-' and '_' with single dots between: nothing that two parsers read differently. */
 static gboolean is_name (const char *host, gsize len) {
   gboolean in_label = FALSE;
   for (gsize i = 0; i < len; i++) {
@@ -50,7 +50,7 @@ static gboolean parse_port (const char *text, gsize len, guint *port) {
   g_autofree char *digits = g_strndup (text + 1, len - 1);
   if (text[0] != ':' || !g_ascii_string_to_unsigned (digits, 10, 1, 65535, &value, NULL))
     return FALSE;
-  *port = (guint)value;
+  *port = (guint) value;
   return TRUE;
 }
 
@@ -64,14 +64,14 @@ static gboolean parse_authority (const char *text, gsize len, Address *out) {
   out->port = out->https ? 443 : 80;
   if (!parse_port (text + host_len, len - host_len, &out->port))
     return FALSE;
-  out->host = g_ascii_strdown (text, (gssize)host_len);
+  out->host = g_ascii_strdown (text, (gssize) host_len);
   return TRUE;
 }
 
 /* NULL, or what is wrong with @url. */
 static const char *parse (const char *url, Address *out) {
   for (const char *p = url; *p != '\0'; p++)
-    if ((guchar)*p <= ' ' || *p == 0x7f)
+    if ((guchar) *p <= ' ' || *p == 0x7f)
       return "has a blank or control character";
   gsize scheme;
   if (g_ascii_strncasecmp (url, "https://", 8) == 0) {
@@ -88,7 +88,7 @@ static const char *parse (const char *url, Address *out) {
   const char *at = memrchr (authority, '@', len);
   if (at != NULL) {
     out->user_info = TRUE;
-    len -= (gsize)(at + 1 - authority);
+    len -= (gsize) (at + 1 - authority);
     authority = at + 1;
   }
   return parse_authority (authority, len, out) ? NULL : "has no well-formed host";
@@ -181,7 +181,7 @@ gint64 cab_address_expires (const char *url) {
     const char *equals = memchr (name, '=', len);
     if (equals == NULL)
       continue;
-    gsize name_len = (gsize)(equals - name);
+    gsize name_len = (gsize) (equals - name);
     if ((name_len != 2 || g_ascii_strncasecmp (name, "se", 2) != 0) &&
         (name_len != 3 || g_ascii_strncasecmp (name, "ske", 3) != 0))
       continue;

@@ -1,8 +1,8 @@
 /* api.h - the families of services that hand out failure CABs: what to send and how to read the answer.  No I/O.
  *
- * A family is a row of the table in api.c; api-contract.md sections 4 to 8.  Parsers are pure functions from bytes
- * to records and take anything: envelope and row keys in any case, numbers as text and text as numbers, unknown
- * keys, nulls, a byte-order mark (contract section 3).
+ * A family is a row of the table in api_families.c; api-contract.md sections 4 to 8.  Parsers are pure functions
+ * from bytes to records and take anything: envelope and row keys in any case, numbers as text and text as numbers,
+ * unknown keys, nulls, a byte-order mark (contract section 3).
  *
  * SPDX-License-Identifier: MIT
  */
@@ -39,7 +39,7 @@ char *cab_api_list_path (const CabScope *scope, guint way, const CabWindow *wind
 
 typedef struct {
   guint rows;    /* rows in the answer */
-  guint added;   /* of them records that were new */
+  guint added;   /* of them those that were new: cab_records_builder_add() */
   gboolean last; /* no page follows (api-contract.md 3.5, step 3) */
 } CabPage;
 
@@ -71,7 +71,7 @@ char *cab_api_error_code (const void *bytes, gsize len);
 
 typedef struct {
   char *access_token;
-  gint64 expires_in; /* seconds; 3600 if the answer does not say */
+  gint64 expires_in; /* seconds; 3600 if the answer does not say, 0 if it names a time that has passed */
 } CabTokenAnswer;
 
 /* The answer of a login host, api-contract.md 2.2, or what a token command or file gives: az-style JSON

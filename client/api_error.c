@@ -28,7 +28,7 @@ static void fault_clear (Fault *self) {
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Fault, fault_clear)
 
-/* Codes and correlation ids are words; whatever is not is no code.  Takes @text over. */
+/* Codes and correlation ids are short words; what is not, or may be a secret, is none.  Takes @text over. */
 static char *take_word (char *text) {
   g_autofree char *word = text;
   if (word == NULL || *word == '\0' || strlen (word) > CODE_LIMIT)
@@ -36,7 +36,8 @@ static char *take_word (char *text) {
   for (const char *p = word; *p != '\0'; p++)
     if (!g_ascii_isalnum (*p) && strchr ("._-", *p) == NULL)
       return NULL;
-  return g_steal_pointer (&word);
+  g_autofree char *redacted = cab_redact_text (word);
+  return strcmp (redacted, word) == 0 ? g_steal_pointer (&word) : NULL;
 }
 
 static void replace (char **place, char *text) {
@@ -109,7 +110,7 @@ static char *get_element (const char *text, const char *tag) {
     return NULL;
   from += strlen (start);
   const char *to = strcasestr (from, end);
-  return to != NULL ? g_strstrip (g_strndup (from, (gsize)(to - from))) : NULL;
+  return to != NULL ? g_strstrip (g_strndup (from, (gsize) (to - from))) : NULL;
 }
 
 static gboolean read_xml (const char *text, Fault *out) {
@@ -145,7 +146,7 @@ static void read_fault (const void *bytes, gsize len, Fault *out) {
   len = MIN (len, BODY_LIMIT);
   if (len == 0 || read_json (bytes, len, out))
     return;
-  g_autofree char *text = g_utf8_make_valid (bytes, (gssize)len);
+  g_autofree char *text = g_utf8_make_valid (bytes, (gssize) len);
   if (!read_xml (text, out))
     read_text (text, out);
 }

@@ -319,12 +319,15 @@ static void *thread_main (void *data) {
   CabHttp *self = data;
   pthread_mutex_lock (&self->start);
   pthread_mutex_unlock (&self->start);
-  while (!has_ended (self)) {
+  for (;;) {
+    cab_wire_work (self);
     cab_inbox_run (self->inbox);
     run_timers (self);
-    start_requests (self);
-    cab_wire_work (self);
-    rest (self);
+    start_requests (self); /* last: what the others completed may have made places, or made requests runnable */
+    if (has_ended (self))  /* before the rest: one wake may have stood for both the last job and the end */
+      break;
+    if (!has_ended (self)) /* the wake-up for the end may have been used up by an earlier one */
+      rest (self);
   }
   return NULL;
 }

@@ -12,15 +12,17 @@
 #include <glib.h>
 #include <jansson.h>
 
-/* Parses an object, array or anything else; a byte-order mark before it is skipped.  Numbers are strings in what is
- * returned.  A new reference (json_auto_t), or NULL with CAB_ERROR_INVALID, which says where and never quotes the bytes. */
+/* Parses an object, array or anything else; a byte-order mark before it is skipped.  Numbers are strings in what
+ * is returned.  A new reference (json_auto_t), or NULL with CAB_ERROR_INVALID, which says where and never quotes
+ * the bytes. */
 json_t *cab_json_parse (const void *bytes, gsize len, GError **error);
 
 /* The member @key of @object: exactly so spelled, else the first in another case.  NULL if there is none, if it is
  * null, or if @object is no object (NULL is allowed). */
 json_t *cab_json_get (json_t *object, const char *key);
 
-/* A string, number or boolean as text; NULL for others, and for a string that holds a NUL.  Lives as long as @value. */
+/* A string, number or boolean as text; NULL for others, and for a string that holds a NUL.  Lives as long as
+ * @value. */
 const char *cab_json_text (json_t *value);
 
 /* The text of a member, with the blanks around it removed; NULL if it has none or is empty.  To be freed. */

@@ -70,8 +70,7 @@ gboolean cab_record_id_is_safe (const char *id);
 void cab_records_builder_begin_page (CabRecordsBuilder *self);
 
 /* Adds a row.  @fields is name, value, name, value, …, NULL and may be NULL.  All is copied.  Left out are fields
- * with an empty name, with a value that holds an address or a signature, and those after the first
- * CAB_FIELDS_MAX.
+ * without a name, with an address or a signature in name or value, and those after the first CAB_FIELDS_MAX.
  * Rows of one id are one record: of CABs the row with the latest expiry is kept; of failures (@count_field not
  * NULL, the name of the field that counts events) counts are summed, and the rest is that of the newest date.  A
  * row of a failure that was on an earlier page, the count aside, is not counted again: pages overlap when data

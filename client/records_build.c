@@ -40,7 +40,7 @@ CabRecordsBuilder *cab_records_builder_new (void) {
   self->names = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   self->n_index = 64;
   self->index = g_new0 (guint32, self->n_index);
-  self->seed = CAB_HASH_SEED ^ ((guint64)g_random_int () << 32 | g_random_int ());
+  self->seed = CAB_HASH_SEED ^ ((guint64) g_random_int () << 32 | g_random_int ());
   self->seen = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
   self->scratch = g_string_new (NULL);
   return self;
@@ -121,7 +121,7 @@ static guint32 intern_value (CabRecordsBuilder *self, const char *value) {
 static void collect_cells (CabRecordsBuilder *self, const char *const *fields, Cells *out) {
   out->n = 0;
   for (; fields != NULL && fields[0] != NULL && out->n < CAB_FIELDS_MAX; fields += 2) {
-    if (fields[0][0] == '\0' || holds_address (fields[1]))
+    if (fields[0][0] == '\0' || holds_address (fields[0]) || holds_address (fields[1]))
       continue;
     out->names[out->n] = intern_name (self, fields[0]);
     out->values[out->n++] = intern_value (self, fields[1]);
@@ -131,7 +131,7 @@ static void collect_cells (CabRecordsBuilder *self, const char *const *fields, C
 static guint32 intern_shape (CabRecordsBuilder *self, const Cells *cells) {
   guint32 shape[1 + CAB_FIELDS_MAX] = {cells->n};
   memcpy (shape + 1, cells->names, cells->n * sizeof *shape);
-  gsize size = (1 + (gsize)cells->n) * sizeof *shape;
+  gsize size = (1 + (gsize) cells->n) * sizeof *shape;
   guint32 *recent = &self->shapes[cab_hash_bytes (CAB_HASH_SEED, shape, size) % SHAPES_RECENT];
   const guint32 *words = &g_array_index (self->words, guint32, *recent);
   if (words[0] != cells->n || memcmp (words, shape, size) != 0) {
@@ -186,7 +186,7 @@ static void write_url (CabRecordsBuilder *self, CabRow *row, const char *id, con
   CabUrl parts = {0, 0};
   const char *at = strstr (url, id);
   if (at != NULL && at > url) {
-    parts.head = cab_heap_intern (&self->secrets, url, (gsize)(at - url));
+    parts.head = cab_heap_intern (&self->secrets, url, (gsize) (at - url));
     url = at + strlen (id);
   }
   const char *own = find_signature (url);
@@ -198,8 +198,8 @@ static void write_url (CabRecordsBuilder *self, CabRow *row, const char *id, con
   parts.frame = cab_heap_intern (&self->secrets, self->scratch->str, self->scratch->len);
 
   g_string_truncate (self->scratch, 0);
-  g_string_append_len (self->scratch, (const char *)&parts, sizeof parts);
-  g_string_append_len (self->scratch, own, (gssize)own_len);
+  g_string_append_len (self->scratch, (const char *) &parts, sizeof parts);
+  g_string_append_len (self->scratch, own, (gssize) own_len);
   row->url = cab_heap_add (&self->secrets, self->scratch->str, self->scratch->len);
 }
 
@@ -316,7 +316,7 @@ gboolean cab_records_builder_add (CabRecordsBuilder *self, const CabRecord *reco
 static int compare_rows (const void *a, const void *b, void *strings) {
   const CabRow *x = a;
   const CabRow *y = b;
-  return strcmp ((const char *)strings + x->id, (const char *)strings + y->id);
+  return strcmp ((const char *) strings + x->id, (const char *) strings + y->id);
 }
 
 static gpointer steal_array (GArray **array, gsize element_size, guint32 *len) {

@@ -61,7 +61,11 @@ static char *value (Parser *parser, GError **error) {
   if (*parser->at != '\'') {
     char *word = peek (parser);
     parser->at += strlen (word);
-    return word;
+    if (word[0] != '\0')
+      return word;
+    g_free (word);
+    emu_error_set (error, "a value is missing");
+    return NULL;
   }
   GString *text = g_string_new (NULL);
   for (parser->at++; *parser->at != '\0'; parser->at++) {

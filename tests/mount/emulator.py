@@ -56,7 +56,8 @@ class Emulator:
         if self.threads:
             command.append(f"--threads={self.threads}")
         command += [f"--{host}-port={port}" for host, port in (ports or {}).items()]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True, start_new_session=True)
         line = self.process.stdout.readline()
         if not line:
             raise EmulatorError(self.process.wait(), "the emulator did not start")
@@ -111,12 +112,12 @@ class Emulator:
                 message = text.decode(errors="replace")
             raise EmulatorError(error.code, message) from None
 
-    def get(self, path, **query):
+    def get(self, path, /, **query):
         """GET of the control port; parameters that are None are left out."""
         query = {name: value for name, value in query.items() if value is not None}
         return json.loads(self._open(f"{path}?{urllib.parse.urlencode(query)}"))
 
-    def post(self, path, **body):
+    def post(self, path, /, **body):
         return json.loads(self._open(path, body))
 
     # --- data -----------------------------------------------------------------------------------------------
@@ -169,7 +170,7 @@ class Emulator:
 
     # --- faults ---------------------------------------------------------------------------------------------
 
-    def fault(self, fault, endpoint=None, **arguments):
+    def fault(self, fault, endpoint=None, /, **arguments):
         """Sets a fault; its number.  count, skip, probability, seed, path and the fault's own arguments."""
         if endpoint is not None:
             arguments["endpoint"] = endpoint

@@ -90,7 +90,8 @@ static void test_check (void) {
   for (gsize i = 0; i < G_N_ELEMENTS (checks); i++) {
     g_autoptr (GError) error = NULL;
     gboolean ok = cab_address_check (&rule, checks[i].url, &error);
-    g_test_message ("%s: %s", checks[i].url, ok ? "allowed" : error->message);
+    g_autofree char *shown = g_strescape (checks[i].url, NULL);
+    g_test_message ("%s: %s", shown, ok ? "allowed" : error->message);
     g_assert_cmpint (ok, ==, checks[i].fault == NULL);
     if (ok) {
       g_assert_no_error (error);

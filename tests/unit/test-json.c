@@ -88,13 +88,14 @@ static void test_invalid (void) {
       {"[\"\xff\"]", 2},
       {"[\"\\ud800\"]", 8},
       {"<html></html>", 1},
-      {"{\"a\\u0000b\":1}", 1},
+      {"{\"a\\u0000b\":1}", 11},
       {"\xef\xbb\xbf[1,", 6},
   };
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
     g_autoptr (GError) error = NULL;
     json_auto_t *root = cab_json_parse (cases[i].text, strlen (cases[i].text), &error);
-    g_test_message ("%s: %s", cases[i].text, error != NULL ? error->message : "taken");
+    g_autofree char *shown = g_strescape (cases[i].text, NULL);
+    g_test_message ("%s: %s", shown, error != NULL ? error->message : "taken");
     g_assert_null (root);
     g_assert_error (error, CAB_ERROR, CAB_ERROR_INVALID);
     const char *about = strstr (error->message, "(about byte ");

@@ -225,8 +225,9 @@ static void test_fields (void) {
   for (guint i = 0; i < 10; i++)
     g_ptr_array_add (many, g_strdup ("more"));
   g_ptr_array_add (many, NULL);
-  const char *const odd[] = {"a", "",        "",  "nameless", "link", "see HTTPS://h/x", "query", "x?SIG=1",
-                             "e", "sig%3d1", "b", "design",   "s",    "\xc3\xa4\n",      NULL};
+  const char *const odd[] = {"a",          "",        "",      "nameless",   "link", "see HTTPS://h/x",
+                             "http://h/x", "address", "query", "x?SIG=1",    "e",    "sig%3d1",
+                             "b",          "design",  "s",     "\xc3\xa4\n", NULL};
   CabRecordsBuilder *builder = cab_records_builder_new ();
   add (builder, "many", NULL, 0, 0, (const char *const *) many->pdata);
   add (builder, "odd", NULL, 0, 0, odd);

@@ -178,7 +178,6 @@ static void test_basic (void) {
 
 /* Every day of the range there and back, in each form, through an independent count of days. */
 static void test_calendar (void) {
-  g_autoptr (GTimeZone) utc = g_time_zone_new_utc ();
   for (gint64 day = -134774; day < 2932897; day += 97) {
     g_autoptr (GDateTime) epoch = g_date_time_new_from_unix_utc (0);
     g_autoptr (GDateTime) date = g_date_time_add_days (epoch, (gint) day);

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: MIT
+"""demo.py BUILD [--check]: mounts the built-in data set of the test Partner Center; tests/demo runs this."""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "mount"))
+from emulator import Emulator  # noqa: E402
+
+ACCOUNT = "contoso"
+CONFIG = """# Made by tests/demo.
+[{account}]
+tenant = {tenant}
+client-id = {client}
+client-secret-file = {work}/secret
+driver = {drivers}
+api-url = {api}
+login-url = {login}
+blob-hosts = 127.0.0.1:*
+allow-http = yes
+cache-dir = {work}/cache
+"""
+
+
+class Failed(Exception):
+    """What is not as it should be."""
+
+
+def write_private(path, text):
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def write_config(emulator, work):
+    """The account's section and its secret; the path of the configuration."""
+    settings = emulator.config()
+    drivers = dict.fromkeys(cab["application"] for cab in emulator.cabs())
+    write_private(work / "secret", settings["clientSecret"])
+    write_private(work / "cabfs.conf", CONFIG.format(
+        account=ACCOUNT, tenant=settings["tenant"], client=settings["clientId"], work=work, drivers=";".join(drivers),
+        api=emulator.api, login=emulator.login).replace("127.0.0.1:*", emulator.blob.removeprefix("http://")))
+    return work / "cabfs.conf"
+
+
+@contextlib.contextmanager
+def mounted(cabfs, config, mountpoint):
+    mountpoint.mkdir()
+    result = subprocess.run([cabfs, "-c", config, ACCOUNT, mountpoint], check=False)
+    if result.returncode != 0:
+        raise Failed(f"cabfs did not mount: exit status {result.returncode}")
+    try:
+        yield
+    finally:
+        if subprocess.run(["fusermount3", "-u", mountpoint], check=False).returncode != 0:
+            subprocess.run(["fusermount3", "-u", "-z", mountpoint], check=True)
+
+
+def path_of(mountpoint, cab):
+    return mountpoint / cab["application"] / cab["failure"] / f"{cab['id']}.cab"
+
+
+# --- without a person -------------------------------------------------------------------------------------------
+
+def check(condition, text):
+    if not condition:
+        raise Failed(text)
+
+
+def check_listing(emulator, mountpoint):
+    by_failure = {}
+    for cab in emulator.cabs():
+        by_failure.setdefault((cab["application"], cab["failure"]), []).append(cab)
+    drivers = sorted({application for application, _ in by_failure})
+    check(sorted(os.listdir(mountpoint)) == drivers, f"the root lists {sorted(os.listdir(mountpoint))}, not {drivers}")
+    for (application, failure), cabs in by_failure.items():
+        folder = mountpoint / application / failure
+        names = sorted(f"{cab['id']}.cab" for cab in cabs)
+        check(sorted(os.listdir(folder)) == names, f"{folder} lists {sorted(os.listdir(folder))}, not {names}")
+        check(failure in os.listdir(folder.parent), f"{folder} was opened but is not listed")
+    return by_failure
+
+
+def check_file(emulator, mountpoint, cab, copies):
+    path = path_of(mountpoint, cab)
+    status = os.stat(path)
+    check(status.st_size == cab["size"], f"{path}: size {status.st_size}, not {cab['size']}")
+    check(status.st_mtime == cab["date"], f"{path}: mtime {status.st_mtime}, not {cab['date']}")
+    check(status.st_mode & 0o777 == 0o444, f"{path}: mode {status.st_mode:o}")
+    data = (copies / path.relative_to(mountpoint)).read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    check(digest == emulator.sha256(cab["id"]), f"{path}: the copy has other bytes than the service")
+    check(path.read_bytes() == data, f"{path}: read again, the bytes differ")
+    check(os.getxattr(path, "user.cabfs.state") == b"cached", f"{path}: user.cabfs.state is not \"cached\"")
+    if data[:4] == b"MSCF":
+        result = subprocess.run(["cabextract", "-qt", path], capture_output=True, text=True, check=False)
+        check(result.returncode == 0, f"{path}: cabextract: {result.stderr.strip()}")
+
+
+def run_check(emulator, mountpoint, work):
+    by_failure = check_listing(emulator, mountpoint)
+    cabs = emulator.cabs()
+    copies = work / "copies"
+    result = subprocess.run(["cp", "-r", "--preserve=timestamps", mountpoint, copies], check=False)
+    check(result.returncode == 0, "cp -r failed")
+    for cab in cabs:
+        check_file(emulator, mountpoint, cab, copies)
+    counters = emulator.counters()
+    total = sum(cab["size"] for cab in cabs)
+    check(counters["authorizationAtBlob"] == 0, "an Authorization header went to the blob host")
+    check(counters["bytes"] <= total * 1.05, f"{counters['bytes']} bytes were fetched for {total}")
+    with contextlib.suppress(FileNotFoundError):
+        os.stat(mountpoint / "desktop.ini")
+        raise Failed("desktop.ini is there")
+    print(f"demo: {len(cabs)} CABs of {len(by_failure)} failures, {total / 1e6:.1f} MB: listed, copied, all bytes right.")
+
+
+# --- with one ---------------------------------------------------------------------------------------------------
+
+TEXT = """
+A Partner Center with {drivers} drivers, {failures} failures and {cabs} CABs is mounted at
+
+    {mountpoint}
+
+Try, in another terminal:
+
+    ls -l {folder}
+    getfattr -d {user}
+    bsdtar -tvf {kernel}
+    bsdtar -xOf {user} minidump.mdmp > {work}/crash.dmp && {lldb} --batch -c {work}/crash.dmp -o bt
+    cp -r {mountpoint} {work}/copy
+
+Failures (a directory opens by name and is listed from then on):
+
+{list}
+
+Ctrl-C unmounts and removes it all.
+"""
+
+
+def explain(emulator, mountpoint, work):
+    cabs = emulator.cabs()
+    failures = {}
+    for cab in cabs:
+        failures.setdefault(mountpoint / cab["application"] / cab["failure"], []).append(cab)
+
+    def first(member):
+        for cab in cabs:
+            path = path_of(mountpoint, cab)
+            data = emulator.content(cab["id"], 0, 4096)
+            if data[:4] == b"MSCF" and member in data:
+                return path
+        raise Failed(f"the data set has no cabinet with {member!r}")
+
+    print(TEXT.format(
+        drivers=len({cab["application"] for cab in cabs}), failures=len(failures), cabs=len(cabs),
+        mountpoint=mountpoint, work=work, user=first(b"minidump.mdmp"), kernel=first(b"sysdata.xml"),
+        folder=next(iter(failures)), lldb=shutil.which("lldb-14") or "lldb",
+        list="\n".join(f"    {path}  {len(group):3} CABs" for path, group in failures.items())), flush=True)
+    signal.sigwait({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    print()
+
+
+def main():
+    build, checking = pathlib.Path(sys.argv[1]), sys.argv[2:] == ["--check"]
+    if not checking:  # blocked, so that whatever is under way is finished first
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    with tempfile.TemporaryDirectory(prefix="cabfs-demo-") as folder, \
+            Emulator(demo=True, program=build / "tests/emulator/cabfs-emulator") as emulator:
+        work = pathlib.Path(folder)
+        config = write_config(emulator, work)
+        mountpoint = work / ACCOUNT
+        with mounted(build / "fs/cabfs", config, mountpoint):
+            (run_check if checking else explain)(emulator, mountpoint, work)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except Failed as problem:
+        sys.exit(f"demo: {problem}")
