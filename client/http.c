@@ -42,6 +42,10 @@ gint64 cab_answer_retry_after (const CabAnswer *self) {
 
 static void heard (CabRequest *self) {
   self->heard_us = g_get_monotonic_time ();
+}
+
+/* Headers alone do not count: a host that sends them and then falls silent would make a lane look alive. */
+static void lane_heard (CabRequest *self) {
   self->http->lanes[self->lane].heard_us = self->heard_us;
 }
 
@@ -94,6 +98,7 @@ static size_t on_body (char *bytes, size_t size, size_t count, void *data) {
   CabRequest *self = data;
   gsize len = size * count;
   heard (self);
+  lane_heard (self);
   if (self->body == CAB_BODY_KEEP)
     return keep (self, bytes, len) ? len : 0;
   if (self->sink.body (self->data, bytes, len))
@@ -217,6 +222,8 @@ static CabErrorCode code_of (CURLcode code) {
 }
 
 static void completed (CabRequest *request, CURLcode code) {
+  if (code == CURLE_OK)
+    lane_heard (request);
   if (request->too_long)
     cab_request_fail (request, CAB_ERROR_INVALID, "the answer is longer than any that makes sense");
   else if (code == CURLE_OK || request->enough)

@@ -64,7 +64,7 @@ void cab_http_forget (CabHttp *self, CabTimer **timer);
 void cab_http_pause (CabHttp *self, const char *url, gint64 ms);
 /* Unix seconds by the clock of the host of @url, as of its last answer; else by the local clock. */
 gint64 cab_http_time (const CabHttp *self, const char *url);
-/* Monotonic time of the last byte of any answer in @lane, 0 if there was none. */
+/* Monotonic time of the last byte of any body, or of the end of any answer, in @lane; 0 if there was none. */
 gint64 cab_http_heard (const CabHttp *self, guint lane);
 
 /* --- requests ----------------------------------------------------------------------------------------------- */

@@ -326,8 +326,7 @@ static void *thread_main (void *data) {
     start_requests (self); /* last: what the others completed may have made places, or made requests runnable */
     if (has_ended (self))  /* before the rest: one wake may have stood for both the last job and the end */
       break;
-    if (!has_ended (self)) /* the wake-up for the end may have been used up by an earlier one */
-      rest (self);
+    rest (self);
   }
   return NULL;
 }

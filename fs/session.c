@@ -17,7 +17,6 @@ enum {
   WORKERS_MIN = 2,
   WORKERS_MAX = 4, /* they never block; more only get in each other's way */
   READ_AHEAD_KIB = 4096,
-  AUTO_UNMOUNT_FOR_OTHERS = 315, /* libfuse from which auto_unmount works with allow_other */
 };
 
 struct CabSession {
@@ -30,14 +29,10 @@ struct CabSession {
 
 /* --- options of the mount ---------------------------------------------------------------------------------- */
 
+/* fusermount3 before 3.15 looks at a dead mount as root, which may not unless that is the user who mounted or
+ * allow_other is set, and then leaves the mount alone: no worse than without. */
 static gboolean want_auto_unmount (const CabMountOptions *options) {
-  if (options->no_auto_unmount)
-    return FALSE;
-  if ((options->allow_other || options->allow_root) && fuse_version () < AUTO_UNMOUNT_FOR_OTHERS) {
-    g_info ("auto_unmount is left out: before libfuse 3.15 it does not work with allow_other");
-    return FALSE;
-  }
-  g_autofree char *helper = g_find_program_in_path ("fusermount3");
+  g_autofree char *helper = options->no_auto_unmount ? NULL : g_find_program_in_path ("fusermount3");
   return helper != NULL;
 }
 

@@ -23,7 +23,7 @@ client-secret-file = {work}/secret
 driver = {drivers}
 api-url = {api}
 login-url = {login}
-blob-hosts = 127.0.0.1:*
+blob-hosts = {blob}
 allow-http = yes
 cache-dir = {work}/cache
 """
@@ -45,7 +45,7 @@ def write_config(emulator, work):
     write_private(work / "secret", settings["clientSecret"])
     write_private(work / "cabfs.conf", CONFIG.format(
         account=ACCOUNT, tenant=settings["tenant"], client=settings["clientId"], work=work, drivers=";".join(drivers),
-        api=emulator.api, login=emulator.login).replace("127.0.0.1:*", emulator.blob.removeprefix("http://")))
+        api=emulator.api, login=emulator.login, blob=emulator.blob.removeprefix("http://")))
     return work / "cabfs.conf"
 
 

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from emulator import Emulator
+from mount import Mount, is_mounted
+
+APP = "13984104677400476"
+OTHER_APP = "14208311096254871"
+FAILURE = "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed"
+OTHER_FAILURE = "0137ef52-e26b-b482-dbcb-6aa06d49a218"
+
+
+@pytest.fixture
+def emulator():
+    """A Partner Center without data."""
+    with Emulator() as emulator:
+        yield emulator
+        assert emulator.counters(cabs=False)["authorizationAtBlob"] == 0, "a token reached a blob host"
+
+
+@pytest.fixture
+def directory():
+    """A directory on disk that is gone afterwards, and with it what is still mounted below it."""
+    with tempfile.TemporaryDirectory(prefix="cabfs-test-", dir=os.environ.get("CABFS_TEST_DIR")) as name:
+        yield Path(name)
+        assert not is_mounted(Path(name) / "mnt"), "the test left a mount behind"
+
+
+@pytest.fixture
+def mount(emulator, directory):
+    """mount(**options) mounts, once or more in a test; the mounts are taken away at its end."""
+    mounts = []
+
+    def make(**options):
+        options.setdefault("driver", [APP])
+        place = directory if not mounts else directory / f"mount-{len(mounts)}"
+        mounts.append(Mount(emulator, place, **options).mount())
+        return mounts[-1]
+
+    yield make
+    for item in mounts:
+        item.close()

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: MIT
+"""A real mount of cabfs on an emulated Partner Center, for tests.
+
+    with Mount(emulator, directory, driver=[APP]) as mount:
+        os.listdir(mount.path / APP)
+
+Every mount has a directory of its own, is always taken away, and its log is searched: for findings of the sanitizers, for
+secrets, and for words that a sound program does not say.
+"""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+PROGRAM = os.environ.get("CABFS", "build/fs/cabfs")
+
+# What must not stand in any log: findings of sanitizers, failed assertions, and secrets.
+ALARMS = re.compile(
+    r"ERROR: (Address|Leak|Undefined|Thread)Sanitizer|WARNING: ThreadSanitizer|runtime error:|assertion|"
+    r"sig=(?!REDACTED)[^&\s\"]|Bearer (?!REDACTED)\S|client_secret=(?!REDACTED)\S", re.I)
+
+
+class MountError(Exception):
+    """cabfs ended instead of mounting."""
+
+    def __init__(self, status, log):
+        super().__init__(f"cabfs ended with status {status}:\n{log}")
+        self.status = status
+        self.log = log
+
+
+def is_mounted(path):
+    return f" {path} " in Path("/proc/self/mounts").read_text()
+
+
+class Mount:
+    """Options are keys of the configuration with `_` for `-`; lists are joined by `;`, None leaves the default out."""
+
+    def __init__(self, emulator, directory, *, secrets=(), environment=None, wrapper=(), arguments=(), **options):
+        self.emulator = emulator
+        self.directory = Path(directory)
+        self.path = self.directory / "mnt"
+        self.cache = self.directory / "cache"
+        self.log_file = self.directory / "cabfs.log"
+        self.secrets = [s for s in (*secrets, emulator.config()["clientSecret"]) if s]
+        self.environment = environment or {}
+        self.wrapper = list(wrapper)
+        self.arguments = list(arguments)
+        self.options = options
+        self.process = None
+        self._log_from = 0
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    # --- configuration -----------------------------------------------------------------------------------------
+
+    def settings(self):
+        config = self.emulator.config()
+        secret = self.directory / "secret"
+        if not secret.exists():
+            secret.touch(mode=0o600)
+        secret.write_text(config["clientSecret"])
+        host = self.emulator.blob.split("//")[1]
+        settings = {
+            "tenant": config["tenant"], "client-id": config["clientId"], "client-secret-file": str(secret),
+            "api-url": self.emulator.api, "login-url": self.emulator.login, "allow-http": "yes",
+            "blob-hosts": host, "cache-dir": str(self.cache), "timeout": "20",
+        }
+        for key, value in self.options.items():
+            settings[key.replace("_", "-")] = value
+        return {key: ";".join(value) if isinstance(value, (list, tuple)) else str(value)
+                for key, value in settings.items() if value is not None}
+
+    def write_config(self):
+        path = self.directory / "cabfs.conf"
+        lines = [f"{key} = {value}" for key, value in self.settings().items()]
+        path.write_text("[test]\n" + "\n".join(lines) + "\n")
+        return path
+
+    # --- life --------------------------------------------------------------------------------------------------
+
+    def __enter__(self):
+        return self.mount()
+
+    def __exit__(self, *exc):
+        self.close()
+
+    def mount(self):
+        command = [*self.wrapper, PROGRAM, "-d", "-c", str(self.write_config()), *self.arguments, "test",
+                   str(self.path)]
+        self._log_from = self.log_file.stat().st_size if self.log_file.exists() else 0
+        with open(self.log_file, "ab") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            env={**os.environ, **self.environment})
+        self.wait_log("is mounted at")
+        return self
+
+    def unmount(self):
+        """As a user does it; the program must end by itself, with status 0 and a clean log."""
+        subprocess.run(["fusermount3", "-u", str(self.path)], check=True, timeout=60)
+        status = self.process.wait(60)
+        self.process = None
+        self.check_log()
+        assert status == 0, f"cabfs ended with status {status}:\n{self.log()[-4000:]}"
+
+    def kill(self):
+        """kill -9, and the dead mount is taken away."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(60)
+        self.process = None
+        subprocess.run(["fusermount3", "-u", "-z", str(self.path)], stderr=subprocess.DEVNULL, timeout=60)
+
+    def remount(self):
+        self.unmount()
+        return self.mount()
+
+    def close(self):
+        if self.process is not None and self.process.poll() is None:
+            self.unmount()
+        elif self.process is not None:
+            status, self.process = self.process.returncode, None
+            subprocess.run(["fusermount3", "-u", "-z", str(self.path)], stderr=subprocess.DEVNULL)
+            raise MountError(status, self.log()[-4000:])
+        self.check_log()
+
+    # --- log ---------------------------------------------------------------------------------------------------
+
+    def log(self):
+        """What the latest process has written."""
+        if not self.log_file.exists():
+            return ""
+        with open(self.log_file, "rb") as log:
+            log.seek(self._log_from)
+            return log.read().decode(errors="replace")
+
+    def check_log(self):
+        text = self.log_file.read_text(errors="replace")
+        alarm = ALARMS.search(text)
+        assert alarm is None, text[max(0, alarm.start() - 300):alarm.start() + 3000]
+        for secret in self.secrets:
+            assert secret not in text, "a secret is in the log"
+
+    def wait_log(self, words, timeout=60):
+        deadline = time.monotonic() + timeout
+        while words not in self.log():
+            if self.process.poll() is not None:
+                status, self.process = self.process.returncode, None
+                raise MountError(status, self.log())
+            assert time.monotonic() < deadline, f"no {words!r} in the log:\n{self.log()[-2000:]}"
+            time.sleep(0.02)  # a file cannot be waited for otherwise
+
+    # --- what tests look at ------------------------------------------------------------------------------------
+
+    def cab(self, cab):
+        """The path of a CAB as the emulator lists it."""
+        return self.path / cab["application"] / cab["failure"] / f"{cab['id']}.cab"
+
+    def verify(self, cab, block=1 << 20):
+        """Reads the whole CAB and compares it with the truth."""
+        import hashlib
+        sha = hashlib.sha256()
+        size = 0
+        with open(self.cab(cab), "rb", buffering=0) as file:
+            while data := file.read(block):
+                sha.update(data)
+                size += len(data)
+        assert (size, sha.hexdigest()) == (cab["size"], self.emulator.sha256(cab["id"])), self.cab(cab)
+
+
+def xattrs(path):
+    """user.cabfs.* of @path without the prefix, as text."""
+    prefix = "user.cabfs."
+    return {name[len(prefix):]: os.getxattr(path, name).decode()
+            for name in os.listxattr(path) if name.startswith(prefix)}
+
+
+class Reader(threading.Thread):
+    """Runs a function in a thread and keeps what it returned, or the errno it failed with."""
+
+    def __init__(self, func, *args):
+        super().__init__(daemon=True)
+        self.func, self.args = func, args
+        self.result = self.error = None
+        self.start()
+
+    def run(self):
+        try:
+            self.result = self.func(*self.args)
+        except OSError as error:
+            self.error = error.errno
+
+    def get(self, timeout=60):
+        self.join(timeout)
+        assert not self.is_alive(), "still waiting"
+        return self.result
+
+
+def read_at(path, off, length):
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return os.pread(fd, length, off)
+    finally:
+        os.close(fd)
+
+
+def tool(name):
+    """The path of a program that a test needs; without it the test fails: tests/install-packages brings it."""
+    path = shutil.which(name)
+    assert path is not None, f"{name} is not installed"
+    return path
