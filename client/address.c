@@ -138,7 +138,7 @@ static gboolean matches (const char *pattern, const Address *address) {
   if (strchr (pattern, '[') != NULL)
     len = strcspn (pattern, "]") + 1;
   len = MIN (len, strlen (pattern));
-  guint port = address->https ? 443 : 80;
+  guint port = address->port; /* a pattern without one allows them all */
   if (!parse_port (pattern + len, strlen (pattern + len), &port) || port != address->port)
     return FALSE;
   gsize host_len = strlen (address->host);

@@ -11,8 +11,8 @@
 #include <glib.h>
 
 typedef struct {
-  char **hosts; /* NULL-terminated patterns: "host", "*.suffix" (one label or more), each may end in ":port";
-                        * without one the scheme's own port is meant */
+  char **hosts; /* NULL-terminated patterns: "host", "*.suffix" (one label or more), each may end in ":port",
+                  and without it allows every port */
   gboolean allow_http; /* http to loopback hosts: 127.0.0.0/8, [::1], localhost */
 } CabAddressRule;
 

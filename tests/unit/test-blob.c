@@ -91,7 +91,7 @@ static void scene_init (Scene *self, void (*blob) (Exchange *exchange, gpointer 
 }
 
 static void scene_clear (Scene *self) {
-  g_clear_pointer (&self->rig, rig_free);
+  rig_free (self->rig); /* the servers may still call, and need it */
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Scene, scene_clear)
 
