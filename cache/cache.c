@@ -64,8 +64,7 @@ static gboolean wait_turn (Clockwork *self) {
   guint64 ns = (guint64) until.tv_nsec + (guint64) self->period_ms * 1000000;
   until.tv_sec += (time_t) (ns / 1000000000);
   until.tv_nsec = (long) (ns % 1000000000);
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   while (!self->woken && !self->ending)
     if (pthread_cond_timedwait (&self->changed, &self->lock, &until) != 0)
       break;
@@ -99,16 +98,14 @@ static void clockwork_start (Clockwork *self, CabCache *cache, const char *name,
 
 static void clockwork_wake (gpointer data) {
   Clockwork *self = data;
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   self->woken = TRUE;
   pthread_cond_signal (&self->changed);
 }
 
 static void clockwork_end (Clockwork *self) {
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     self->ending = TRUE;
     pthread_cond_signal (&self->changed);
   }

@@ -22,8 +22,7 @@ void cab_contents_free (CabContents *self) {
   if (self == NULL)
     return;
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     while (g_hash_table_size (self->table) > 0)
       pthread_cond_wait (&self->emptied, &self->lock);
   }
@@ -77,8 +76,7 @@ void cab_content_drop (CabContent *self) {
 }
 
 CabContent *cab_content_ref (CabContent *self) {
-  CAB_LOCK_SCOPE (&self->owner->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->owner->lock);
   self->users++;
   return cab_content_hold (self);
 }
@@ -88,8 +86,7 @@ void cab_content_unref (CabContent *self) {
     return;
   gboolean last;
   {
-    CAB_LOCK_SCOPE (&self->owner->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->owner->lock);
     last = --self->users == 0;
   }
   if (last) {
@@ -205,8 +202,7 @@ static void begin (CabContent *self) {
   }
   GQueue openers;
   {
-    CAB_LOCK_SCOPE (&self->owner->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->owner->lock);
     cab_content_ready_locked (self, &openers);
   }
   cab_content_answer_openers (self, &openers, NULL);
@@ -217,8 +213,7 @@ typedef enum { JOIN_CREATED, JOIN_WAITS, JOIN_ANSWER } JoinResult;
 /* Finds or makes the content for @opener, which is queued with it unless it can be answered. */
 static JoinResult join (CabContents *self, Opener *opener, CabContent **content) {
   g_autofree char *key = make_key (&opener->record);
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   *content = g_hash_table_lookup (self->table, key);
   if (*content == NULL) {
     *content = content_new (self, opener->scope, &opener->record, g_steal_pointer (&key));
@@ -256,8 +251,7 @@ static void dispatch (CabContents *self, Opener *opener) {
 gboolean cab_contents_has_all (CabContents *self, const CabRecord *record) {
   g_autofree char *key = make_key (record);
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     const CabContent *content = g_hash_table_lookup (self->table, key);
     if (content != NULL)
       return atomic_load (&content->complete);
@@ -286,8 +280,7 @@ static void retire (CabContent *self) {
   GQueue openers;
   gboolean left;
   {
-    CAB_LOCK_SCOPE (&self->owner->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->owner->lock);
     cab_queue_steal (&self->openers, &openers);
     left = cab_content_leave_locked (self);
   }
@@ -300,8 +293,7 @@ static void retire (CabContent *self) {
 void cab_content_settle (CabContent *self) {
   gboolean save, over = FALSE;
   {
-    CAB_LOCK_SCOPE (&self->owner->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->owner->lock);
     if (self->users > 0 || !g_queue_is_empty (&self->streams) || self->saving || self->phase != CONTENT_READY)
       return;
     save = cab_content_save_due_locked (self);
@@ -343,8 +335,7 @@ static void take_late_locked (CabContent *content, gint64 now_us, GQueue *opener
 void cab_contents_tick (CabContents *self, gint64 now_us) {
   GQueue openers = G_QUEUE_INIT, readers = G_QUEUE_INIT;
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     GHashTableIter iter;
     gpointer value;
     g_hash_table_iter_init (&iter, self->table);
@@ -396,8 +387,7 @@ gboolean cab_contents_local (CabContents *self, const CabRecord *record, CabLoca
   gboolean head;
   *out = (CabLocal){0};
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     content = g_hash_table_lookup (self->table, key);
     if (content == NULL || content->phase != CONTENT_READY)
       return FALSE;

@@ -152,8 +152,7 @@ static CabRecords *load (CabListings *self, const CabScope *scope, gint64 *fetch
 /* Makes sure that the disk was looked at, without a lock while it is read: two threads may both read it. */
 static void load_once (CabListings *self, Entry *entry) {
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     if (entry->loaded)
       return;
   }
@@ -161,8 +160,7 @@ static void load_once (CabListings *self, Entry *entry) {
   g_autoptr (CabRecords) records = load (self, entry->scope, &fetched_s);
   if (records != NULL)
     self->options.changed (self->options.changed_data, entry->scope, records);
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   if (!entry->loaded && entry->records == NULL && records != NULL) {
     entry->records = g_steal_pointer (&records);
     entry->fetched_s = fetched_s;
@@ -175,8 +173,7 @@ static void load_once (CabListings *self, Entry *entry) {
 
 static void on_progress (gpointer data) {
   Entry *entry = data;
-  CAB_LOCK_SCOPE (&entry->owner->lock)
-    ;
+  CAB_LOCK_SCOPE (&entry->owner->lock);
   entry->progress_us = g_get_monotonic_time ();
 }
 
@@ -190,8 +187,7 @@ static void on_list (Entry *entry, CabRecords *records) {
   CabListing listing;
   g_autoptr (CabRecords) old = NULL;
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     old = entry->records;
     entry->records = cab_records_ref (records);
     if (old == NULL || g_strcmp0 (entry->digest, digest) != 0)
@@ -216,8 +212,7 @@ static void on_failure (Entry *entry, const GError *error) {
   GQueue waiters;
   CabListing listing = {0};
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     entry->in_flight = FALSE;
     entry->stale = entry->records != NULL;
     entry->not_before_us = g_get_monotonic_time () + (entry->stale ? STALE_PAUSE_US : FAILED_PAUSE_US);
@@ -257,8 +252,7 @@ static gboolean may_start_locked (Entry *entry) {
 /* --- questions ---------------------------------------------------------------------------------------------- */
 
 static Entry *entry_get (CabListings *self, const CabScope *scope) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   Entry *entry = g_hash_table_lookup (self->entries, scope);
   if (entry == NULL) {
     entry = g_new0 (Entry, 1);
@@ -278,8 +272,8 @@ static gboolean is_old_locked (const Entry *entry) {
 
 /* TRUE if a list that there is should be asked for again, and the caller has to start() that. */
 static gboolean refresh_is_due_locked (Entry *entry, CabReach reach) {
-  return reach == CAB_REACH_NETWORK && is_old_locked (entry) && g_get_monotonic_time () >= entry->not_before_us &&
-         may_start_locked (entry);
+  return reach == CAB_REACH_NETWORK && is_old_locked (entry) &&
+         g_get_monotonic_time () >= entry->not_before_us && may_start_locked (entry);
 }
 
 typedef struct {
@@ -313,8 +307,7 @@ void cab_listings_get (CabListings *self, const CabScope *scope, CabReach reach,
   Waiter waiter = {done, data, g_get_monotonic_time ()};
   Answer answer;
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     answer = decide_locked (entry, reach, &waiter);
   }
   if (answer.start)
@@ -345,8 +338,7 @@ void cab_listings_refresh (CabListings *self, const CabScope *scope) {
   Entry *entry = entry_get (self, scope);
   gboolean ours = FALSE;
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     if (g_get_monotonic_time () >= entry->not_before_us)
       ours = may_start_locked (entry);
   }
@@ -358,8 +350,7 @@ void cab_listings_tick (CabListings *self, gint64 now_us) {
   GQueue late = G_QUEUE_INIT;
   gint64 timeout_us = (gint64) self->options.timeout_ms * 1000;
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     GHashTableIter iter;
     gpointer value;
     g_hash_table_iter_init (&iter, self->entries);

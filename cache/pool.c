@@ -21,8 +21,7 @@ struct CabPool {
 
 /* The next job, or NULL when the pool ends and nothing can come any more. */
 static Job *take_job (CabPool *self) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   while (g_queue_is_empty (&self->jobs)) {
     if (self->ending && self->running == 0)
       return NULL;
@@ -33,8 +32,7 @@ static Job *take_job (CabPool *self) {
 }
 
 static void job_over (CabPool *self) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   self->running--;
   if (self->ending)
     pthread_cond_broadcast (&self->changed);
@@ -69,8 +67,7 @@ CabPool *cab_pool_new (guint threads) {
 void cab_pool_push (CabPool *self, CabWork work, gpointer data) {
   Job *job = g_new (Job, 1);
   *job = (Job){work, data};
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   g_queue_push_tail (&self->jobs, job);
   pthread_cond_signal (&self->changed);
 }
@@ -79,8 +76,7 @@ void cab_pool_free (CabPool *self) {
   if (self == NULL)
     return;
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     self->ending = TRUE;
     pthread_cond_broadcast (&self->changed);
   }

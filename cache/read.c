@@ -91,8 +91,7 @@ static gboolean on_facts (gpointer data, const CabFacts *facts, GError **error) 
   GQueue openers = G_QUEUE_INIT;
   gboolean first;
   {
-    CAB_LOCK_SCOPE (&self->owner->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->owner->lock);
     first = self->phase == CONTENT_OPENING;
     if (first) {
       cab_content_set_facts (self, facts->size, facts->etag, facts->modified);
@@ -124,8 +123,7 @@ static gboolean on_write (gpointer data, guint64 off, const void *bytes, gsize l
   GQueue satisfied = G_QUEUE_INIT;
   gboolean save;
   {
-    CAB_LOCK_SCOPE (&self->owner->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->owner->lock);
     if (self->phase == CONTENT_FAILED) {
       g_set_error (error, CAB_ERROR, CAB_ERROR_CANCELLED, "its content has failed");
       return FALSE;
@@ -150,8 +148,7 @@ static gboolean on_write (gpointer data, guint64 off, const void *bytes, gsize l
 static void fetch_for_readers (CabContent *self) {
   g_autoptr (GArray) zones = g_array_new (FALSE, FALSE, sizeof (CabRange));
   {
-    CAB_LOCK_SCOPE (&self->owner->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->owner->lock);
     for (const GList *link = self->readers.head; link != NULL; link = link->next) {
       const Reader *reader = link->data;
       CabRange zone = {reader->off, reader->off + reader->len};
@@ -170,8 +167,7 @@ static void on_done (gpointer data, const GError *error) {
   GQueue bereft = G_QUEUE_INIT;
   gboolean cancelled, opening;
   {
-    CAB_LOCK_SCOPE (&self->owner->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->owner->lock);
     g_queue_remove (&self->streams, stream);
     cab_ranges_remove (&self->coming, stream->pos, stream->end);
     opening = self->phase == CONTENT_OPENING;
@@ -200,8 +196,7 @@ static void stream_start (Stream *stream, CabRange range) {
                                         stream->priority, &sink, stream);
   gboolean cancelled;
   {
-    CAB_LOCK_SCOPE (&self->owner->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->owner->lock);
     stream->transfer = transfer;
     cancelled = stream->cancelled;
   }
@@ -234,8 +229,7 @@ void cab_content_fetch (CabContent *self, CabRange zone, guint64 urgent) {
     Stream *stream;
     CabRange gap;
     {
-      CAB_LOCK_SCOPE (&self->owner->lock)
-        ;
+      CAB_LOCK_SCOPE (&self->owner->lock);
       stream = plan_locked (self, zone, urgent, &gap);
     }
     if (stream == NULL)
@@ -261,8 +255,7 @@ void cab_content_cancel (CabContent *self) {
   g_autoptr (GPtrArray) streams = NULL;
   g_autoptr (GPtrArray) started = g_ptr_array_new ();
   {
-    CAB_LOCK_SCOPE (&self->owner->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->owner->lock);
     if (self->users > 0 && self->phase != CONTENT_FAILED)
       return; /* somebody came back */
     streams = streams_of_locked (self, (CabRange){0, G_MAXUINT64});
@@ -282,8 +275,7 @@ static void hurry (CabContent *self, CabRange range) {
   g_autoptr (GPtrArray) streams = NULL;
   g_autoptr (GPtrArray) ahead = g_ptr_array_new ();
   {
-    CAB_LOCK_SCOPE (&self->owner->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->owner->lock);
     streams = streams_of_locked (self, range);
     for (guint i = 0; i < streams->len; i++) {
       const Stream *stream = g_ptr_array_index (streams, i);
@@ -299,8 +291,7 @@ void cab_content_fail (CabContent *self, const GError *error) {
   GQueue openers, readers;
   gboolean left;
   {
-    CAB_LOCK_SCOPE (&self->owner->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->owner->lock);
     if (self->phase == CONTENT_FAILED)
       return;
     self->phase = CONTENT_FAILED;
@@ -332,8 +323,7 @@ gboolean cab_content_read_now (CabContent *self, guint64 off, gsize len, void *b
     CabRange zone;
     guint64 end = off + *got;
     {
-      CAB_LOCK_SCOPE (&self->owner->lock)
-        ;
+      CAB_LOCK_SCOPE (&self->owner->lock);
       if (self->phase != CONTENT_READY || !cab_ranges_has (&self->have, off, end))
         return FALSE;
       zone = cab_plan_read (&self->plan, off, end, self->size, self->owner->options.read_ahead);
@@ -353,8 +343,7 @@ void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone don
   CabRange zone = {0, 0}, range = {off, off + reader->len};
   g_autoptr (GError) error = NULL;
   {
-    CAB_LOCK_SCOPE (&self->owner->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->owner->lock);
     if (self->phase == CONTENT_FAILED) {
       error = g_error_copy (self->failed);
       g_queue_push_tail (&now, reader);

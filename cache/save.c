@@ -46,8 +46,7 @@ static gboolean verify (CabContent *self, const CabMap *map, GError **error) {
 
 /* What is here at this moment: what arrives later is left to the next map. */
 static void snapshot (CabContent *self, CabMap *map, guint64 *bytes) {
-  CAB_LOCK_SCOPE (&self->owner->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->owner->lock);
   *bytes = self->unsaved;
   *map = (CabMap){.id = g_strdup (self->id),
                   .size = self->size,
@@ -75,8 +74,7 @@ static void save_work (gpointer data) {
   }
   gboolean again;
   {
-    CAB_LOCK_SCOPE (&self->owner->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->owner->lock);
     self->saving = FALSE;
     self->unsaved -= bytes;
     again = cab_content_save_due_locked (self);

@@ -211,15 +211,13 @@ void cab_sizes_follow (CabSizes *self, const CabScope *scope, CabRecords *record
   g_autoptr (GBytes) bytes = NULL;
   gboolean first;
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     first = table_get_locked (self, scope)->records == NULL;
   }
   if (first)
     bytes = load (self, scope);
   g_autoptr (CabRecords) old = NULL;
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   Table *table = table_get_locked (self, scope);
   old = table->records;
   g_autofree Row *old_rows = table->rows;
@@ -249,8 +247,7 @@ static void learn_locked (Table *table, const char *id, const CabFacts *facts) {
 void cab_sizes_learn (CabSizes *self, const CabScope *scope, const char *id, const CabFacts *facts) {
   SaveJob *job;
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     Table *table = table_get_locked (self, scope);
     learn_locked (table, id, facts);
     job = take_unsaved_locked (table);
@@ -280,8 +277,7 @@ static void on_probe (gpointer data, const CabFacts *facts, const GError *error)
   GQueue waiters = G_QUEUE_INIT;
   SaveJob *job;
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     if (error == NULL)
       learn_locked (table, probe->id, facts);
     table->progress_us = g_get_monotonic_time ();
@@ -370,8 +366,7 @@ gboolean cab_sizes_peek (CabSizes *self, const CabScope *scope, const char *id, 
   g_autoptr (CabRecords) held = NULL;
   Table *table;
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     table = g_hash_table_lookup (self->tables, scope);
     guint index;
     if (table == NULL || table->records == NULL ||
@@ -397,8 +392,7 @@ void cab_sizes_get (CabSizes *self, const CabScope *scope, const CabRecord *reco
   Table *table;
   guint64 size = UNKNOWN;
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     table = table_get_locked (self, scope);
     guint index;
     gboolean listed =
@@ -423,8 +417,7 @@ void cab_sizes_tick (CabSizes *self, gint64 now_us) {
   GQueue late = G_QUEUE_INIT;
   gint64 timeout_us = (gint64) self->options.timeout_ms * 1000;
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     GHashTableIter tables, probes;
     gpointer table_value, queue_value;
     g_hash_table_iter_init (&tables, self->tables);

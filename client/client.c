@@ -171,14 +171,12 @@ CabClient *cab_client_new (const CabClientOptions *options, GError **error) {
 }
 
 void cab_client_begin (CabClient *self) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   self->pending++;
 }
 
 void cab_client_end (CabClient *self) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   g_assert (self->pending > 0);
   if (--self->pending == 0)
     pthread_cond_broadcast (&self->idle);
@@ -187,8 +185,7 @@ void cab_client_end (CabClient *self) {
 void cab_client_stop (CabClient *self) {
   cab_http_stop (self->api_http);
   cab_http_stop (self->blob_http);
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   while (self->pending > 0)
     pthread_cond_wait (&self->idle, &self->lock);
 }

@@ -41,8 +41,7 @@ void cab_inbox_add (CabInbox *self, CabInboxFunc func, gpointer data) {
   job->link.data = job;
   job->func = func;
   job->data = data;
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   gboolean first = g_queue_is_empty (&self->jobs);
   g_queue_push_tail_link (&self->jobs, &job->link);
   if (first)
@@ -52,8 +51,7 @@ void cab_inbox_add (CabInbox *self, CabInboxFunc func, gpointer data) {
 void cab_inbox_run (CabInbox *self) {
   GQueue jobs = G_QUEUE_INIT;
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     jobs = self->jobs;
     g_queue_init (&self->jobs);
   }
@@ -64,34 +62,29 @@ void cab_inbox_run (CabInbox *self) {
 }
 
 gboolean cab_inbox_is_empty (CabInbox *self) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   return g_queue_is_empty (&self->jobs);
 }
 
 void cab_inbox_hold (CabInbox *self) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   self->holds++;
 }
 
 void cab_inbox_release (CabInbox *self) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   g_assert (self->holds > 0);
   self->holds--;
   self->wake (self->wake_data);
 }
 
 void cab_inbox_end (CabInbox *self) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   self->ending = TRUE;
   self->wake (self->wake_data);
 }
 
 gboolean cab_inbox_ended (CabInbox *self) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   return self->ending && self->holds == 0 && g_queue_is_empty (&self->jobs);
 }

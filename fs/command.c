@@ -112,7 +112,7 @@ static gboolean parse_options (int argc, char **argv, CabCommand *command, GPtrA
     if (letter == '?' && optopt != 0 && strncmp (given, "--", 2) != 0)
       return refuse (error, "unknown option -%c", optopt);
     if (letter == '?')
-      return refuse (error, "unknown option %.*s", (int)strcspn (given, "="), given);
+      return refuse (error, "unknown option %.*s", (int) strcspn (given, "="), given);
     set_option (command, words, letter, optarg);
   }
   return TRUE;
@@ -138,7 +138,7 @@ gboolean cab_command_parse (int argc, char **argv, CabCommand *out, GError **err
   gboolean ok = parse_options (argc, argv, &command, words, error) &&
                 parse_arguments (argc - optind, argv + optind, &command, error);
   g_ptr_array_add (words, NULL);
-  command.words = (char **)g_ptr_array_free (words, FALSE);
+  command.words = (char **) g_ptr_array_free (words, FALSE);
   if (ok)
     *out = command;
   else

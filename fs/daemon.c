@@ -88,7 +88,7 @@ void cab_daemon_ready (CabDaemon *self) {
   leave_terminal ();
   /* A parent that was killed meanwhile is no reason to give up the mount (SIGPIPE is ignored). */
   ssize_t written = write (self->pipe, "", 1);
-  (void)written;
+  (void) written;
   close (self->pipe);
   self->pipe = -1;
 }
@@ -105,7 +105,7 @@ static void raise_open_files (void) {
   struct rlimit limit;
   if (getrlimit (RLIMIT_NOFILE, &limit) < 0)
     return;
-  rlim_t wanted = MIN (limit.rlim_max, (rlim_t)OPEN_FILES_MAX);
+  rlim_t wanted = MIN (limit.rlim_max, (rlim_t) OPEN_FILES_MAX);
   if (limit.rlim_cur >= wanted)
     return;
   limit.rlim_cur = wanted;

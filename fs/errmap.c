@@ -15,7 +15,7 @@ static const int errnos[] = {
 int cab_errno_from_error (const GError *error) {
   if (error == NULL)
     return 0;
-  if (error->domain != CAB_ERROR || error->code < 0 || error->code >= (int)G_N_ELEMENTS (errnos))
+  if (error->domain != CAB_ERROR || error->code < 0 || error->code >= (int) G_N_ELEMENTS (errnos))
     return EIO;
   return errnos[error->code];
 }

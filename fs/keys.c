@@ -18,7 +18,7 @@ enum {
 
 /* The member of @config that belongs to @key. */
 static void *at (CabConfig *config, const CabKey *key) {
-  return (char *)config + key->offset;
+  return (char *) config + key->offset;
 }
 
 /* Takes ownership of @text. */
@@ -42,7 +42,7 @@ static gboolean set_time (CabConfig *config, const CabKey *key, const char *text
 
 static gboolean set_number (CabConfig *config, const CabKey *key, const char *text, const char *base,
                             GError **error) {
-  return cab_value_number (text, (guint)key->min, (guint)key->max, at (config, key), error);
+  return cab_value_number (text, (guint) key->min, (guint) key->max, at (config, key), error);
 }
 
 static gboolean set_flag (CabConfig *config, const CabKey *key, const char *text, const char *base,
@@ -56,7 +56,7 @@ static gboolean set_either (CabConfig *config, const CabKey *key, const char *te
   guint index;
   if (!cab_value_choice (text, key->words, &index, error))
     return FALSE;
-  *(gboolean *)at (config, key) = index == 1;
+  *(gboolean *) at (config, key) = index == 1;
   return TRUE;
 }
 
@@ -116,7 +116,7 @@ static gboolean set_readable (CabConfig *config, const CabKey *key, const char *
                               GError **error) {
   if (!set_path (config, key, text, base, error))
     return FALSE;
-  const char *path = *(char **)at (config, key);
+  const char *path = *(char **) at (config, key);
   return path == NULL || check_readable (path, error);
 }
 
@@ -241,7 +241,7 @@ static gboolean set_timeout (CabConfig *config, const CabKey *key, const char *t
   gint64 seconds;
   if (!cab_value_time (text, key->min, key->max, &seconds, error))
     return FALSE;
-  config->client.timeout_ms = (guint)seconds * 1000;
+  config->client.timeout_ms = (guint) seconds * 1000;
   return TRUE;
 }
 
@@ -250,7 +250,7 @@ static gboolean set_log_level (CabConfig *config, const CabKey *key, const char 
   guint index;
   if (!cab_value_choice (text, key->words, &index, error))
     return FALSE;
-  config->mount.log_level = (CabLogLevel)index;
+  config->mount.log_level = (CabLogLevel) index;
   return TRUE;
 }
 
@@ -287,7 +287,7 @@ static const CabKey keys[] = {
     {"cache-dir", "path", "$XDG_CACHE_HOME/cabfs/ACCOUNT", "Cache", set_path, AT (cache.dir), .computed = TRUE},
     {"cache-size", "size", "10G", "Cache", set_size, AT (cache.size_limit)},
     {"cache-free", "share", "5%", "Cache", set_cache_free},
-    {"keep", "time", "30d", "Cache", set_time, AT (cache.keep_s), 1, 3650 * (gint64)DAY},
+    {"keep", "time", "30d", "Cache", set_time, AT (cache.keep_s), 1, 3650 * (gint64) DAY},
     {"read-ahead", "size", "64M", "Cache", set_size, AT (cache.read_ahead)},
 
     {"api-url", "address", "https://manage.devcenter.microsoft.com", "Network", set_url, AT (client.api_url)},

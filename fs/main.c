@@ -82,9 +82,9 @@ static int make (Parts *parts) {
 
 static void mount_is_ready (gpointer data) {
   Parts *parts = data;
-  g_message ("%s is mounted at %s", parts->config->mount.account, parts->config->mount.mountpoint);
   if (parts->daemon != NULL)
     cab_daemon_ready (parts->daemon);
+  g_message ("%s is mounted at %s", parts->config->mount.account, parts->config->mount.mountpoint);
 }
 
 static int serve (Parts *parts) {

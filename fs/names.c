@@ -71,7 +71,7 @@ gboolean cab_name_to_cab (const char *name, gsize *id_len) {
  * all others, so that whoever folds the number to 32 bits still gets few collisions. */
 guint64 cab_name_inode (const char *path) {
   guint64 h = G_GUINT64_CONSTANT (0xcbf29ce484222325);
-  for (const unsigned char *p = (const unsigned char *)path; *p != '\0'; p++) {
+  for (const unsigned char *p = (const unsigned char *) path; *p != '\0'; p++) {
     h ^= *p;
     h *= G_GUINT64_CONSTANT (0x100000001b3);
   }

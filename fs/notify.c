@@ -15,8 +15,7 @@ struct CabNotify {
 
 /* What there is to say, or NULL when it is time to end. */
 static GArray *take (CabNotify *self) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   while (self->inodes->len == 0 && !self->ending)
     pthread_cond_wait (&self->changed, &self->lock);
   if (self->ending)
@@ -53,8 +52,7 @@ void cab_notify_free (CabNotify *self) {
   if (self == NULL)
     return;
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     self->ending = TRUE;
     pthread_cond_signal (&self->changed);
   }
@@ -66,8 +64,7 @@ void cab_notify_free (CabNotify *self) {
 }
 
 void cab_notify_attributes (CabNotify *self, guint64 ino) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   g_array_append_val (self->inodes, ino);
   pthread_cond_signal (&self->changed);
 }

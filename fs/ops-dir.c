@@ -13,8 +13,7 @@ static CabDir *dir_of (const struct fuse_file_info *info) {
 
 static void close_dir (CabFs *fs, CabDir *dir) {
   {
-    CAB_LOCK_SCOPE (&fs->lock)
-      ;
+    CAB_LOCK_SCOPE (&fs->lock);
     g_hash_table_steal (fs->open_dirs, dir);
   }
   cab_dir_free (dir);
@@ -26,8 +25,7 @@ static void close_dir (CabFs *fs, CabDir *dir) {
  * has not changed. */
 static void reply_dir (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabDir *dir, guint64 version) {
   {
-    CAB_LOCK_SCOPE (&fs->lock)
-      ;
+    CAB_LOCK_SCOPE (&fs->lock);
     g_hash_table_add (fs->open_dirs, dir);
   }
   info->fh = (guint64) (gsize) dir;

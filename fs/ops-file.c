@@ -21,8 +21,7 @@ void cab_file_free (gpointer data) {
 
 static void close_file (CabFs *fs, CabFile *file) {
   {
-    CAB_LOCK_SCOPE (&fs->lock)
-      ;
+    CAB_LOCK_SCOPE (&fs->lock);
     g_hash_table_steal (fs->open_files, file);
   }
   /* How much of it is here has changed. */
@@ -38,8 +37,7 @@ static void reply_file (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, 
   guint64 before = atomic_exchange (&node->version, version);
   atomic_store (&node->size, cab_content_size (file->content));
   {
-    CAB_LOCK_SCOPE (&fs->lock)
-      ;
+    CAB_LOCK_SCOPE (&fs->lock);
     g_hash_table_add (fs->open_files, file);
   }
   info->fh = (guint64) (gsize) file;

@@ -48,15 +48,13 @@ static gboolean claim_locked (CabParked *self) {
 }
 
 static gboolean claim (CabParked *self) {
-  CAB_LOCK_SCOPE (&self->park->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->park->lock);
   return claim_locked (self);
 }
 
 /* TRUE if the request may be answered here and now. */
 static gboolean claim_interrupted (CabParked *self) {
-  CAB_LOCK_SCOPE (&self->park->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->park->lock);
   self->interrupted = TRUE;
   return !self->arming && claim_locked (self);
 }
@@ -78,8 +76,7 @@ static void disarm (CabParked *self) {
 
 /* TRUE if the interrupt came while the function was being set. */
 static gboolean end_arming (CabParked *self) {
-  CAB_LOCK_SCOPE (&self->park->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->park->lock);
   self->arming = FALSE;
   return self->interrupted && claim_locked (self);
 }
@@ -100,8 +97,7 @@ CabParked *cab_park_add (CabPark *self, fuse_req_t req) {
   cab_ref_init (&parked->refs);
   cab_ref_take (&parked->refs);
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     g_queue_push_tail_link (&self->waiting, &parked->link);
     pthread_cond_signal (&self->changed);
   }
@@ -173,8 +169,7 @@ static void *look_after (void *data) {
   for (gboolean going_on = TRUE; going_on;) {
     g_autoptr (GPtrArray) waiting = NULL;
     {
-      CAB_LOCK_SCOPE (&self->lock)
-        ;
+      CAB_LOCK_SCOPE (&self->lock);
       going_on = wait_turn_locked (self);
       waiting = copy_waiting_locked (self);
     }
@@ -206,8 +201,7 @@ void cab_park_free (CabPark *self) {
   if (self == NULL)
     return;
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     self->ending = TRUE;
     pthread_cond_signal (&self->changed);
   }

@@ -14,7 +14,7 @@
 /* From the password database. */
 static char *home_of_user (uid_t uid) {
   long hint = sysconf (_SC_GETPW_R_SIZE_MAX);
-  gsize size = hint > 0 ? (gsize)hint : 16384;
+  gsize size = hint > 0 ? (gsize) hint : 16384;
   g_autofree char *buffer = g_malloc (size);
   struct passwd entry, *found = NULL;
   if (getpwuid_r (uid, &entry, buffer, size, &found) != 0 || found == NULL)

@@ -35,8 +35,7 @@ void cab_reached_free (CabReached *self) {
 }
 
 void cab_reached_add (CabReached *self, const char *application, const char *failure) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   GTree *failures = g_tree_lookup (self->applications, application);
   if (failures == NULL) {
     failures = g_tree_new_full (compare, NULL, g_free, NULL);
@@ -55,8 +54,7 @@ static gboolean append_key (gpointer key, gpointer value, gpointer data) {
 
 char **cab_reached_list (CabReached *self, const char *application) {
   GPtrArray *names = g_ptr_array_new ();
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   GTree *tree = application != NULL ? g_tree_lookup (self->applications, application) : self->applications;
   if (tree != NULL)
     g_tree_foreach (tree, append_key, names);
@@ -65,7 +63,6 @@ char **cab_reached_list (CabReached *self, const char *application) {
 }
 
 guint64 cab_reached_version (CabReached *self) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   return self->version;
 }

@@ -139,7 +139,8 @@ char *cab_redact_line (const char *text) {
   GString *out = g_string_sized_new (strlen (text) + 16);
   const char *p = text;
   while (*p != '\0') {
-    const char *from, *to;
+    const char *from = NULL;
+    const char *to = NULL;
     if (find_secret (text, p, &from, &to)) {
       g_string_append_len (out, p, from - p);
       g_string_append (out, REDACTED);

@@ -75,8 +75,7 @@ CabNode *cab_tree_root (CabTree *self) {
 }
 
 CabNode *cab_tree_get (CabTree *self, guint64 ino) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   CabNode *node = g_hash_table_lookup (self->nodes, &ino);
   if (node != NULL)
     ref_locked (node);
@@ -85,8 +84,7 @@ CabNode *cab_tree_get (CabTree *self, guint64 ino) {
 
 CabNode *cab_tree_child (CabTree *self, CabNode *parent, const CabNodeSeed *seed) {
   guint64 ino = cab_node_child_ino (parent, seed->name);
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   CabNode *node = g_hash_table_lookup (self->nodes, &ino);
   if (node == NULL) {
     ref_locked (parent);
@@ -97,14 +95,12 @@ CabNode *cab_tree_child (CabTree *self, CabNode *parent, const CabNodeSeed *seed
 }
 
 void cab_tree_remember (CabNode *node) {
-  CAB_LOCK_SCOPE (&node->tree->lock)
-    ;
+  CAB_LOCK_SCOPE (&node->tree->lock);
   node->lookups++;
 }
 
 void cab_tree_forget (CabTree *self, guint64 ino, guint64 n) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   CabNode *node = g_hash_table_lookup (self->nodes, &ino);
   if (node == NULL)
     return;
@@ -113,8 +109,7 @@ void cab_tree_forget (CabTree *self, guint64 ino, guint64 n) {
 }
 
 CabNode *cab_node_ref (CabNode *self) {
-  CAB_LOCK_SCOPE (&self->tree->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->tree->lock);
   ref_locked (self);
   return self;
 }
@@ -122,8 +117,7 @@ CabNode *cab_node_ref (CabNode *self) {
 void cab_node_unref (CabNode *self) {
   if (self == NULL)
     return;
-  CAB_LOCK_SCOPE (&self->tree->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->tree->lock);
   g_assert (self->refs > 0);
   self->refs--;
   collect_locked (self);

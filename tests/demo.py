@@ -29,8 +29,19 @@ cache-dir = {work}/cache
 """
 
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class Failed(Exception):
     """What is not as it should be."""
+
+
+class Stopped(BaseException):
+    """Ctrl-C and the like."""
+
+
+def stop(number, _frame):
+    raise Stopped(number)
 
 
 def write_private(path, text):
@@ -52,13 +63,15 @@ def write_config(emulator, work):
 @contextlib.contextmanager
 def mounted(cabfs, config, mountpoint):
     mountpoint.mkdir()
-    result = subprocess.run([cabfs, "-c", config, ACCOUNT, mountpoint], check=False)
-    if result.returncode != 0:
-        raise Failed(f"cabfs did not mount: exit status {result.returncode}")
     try:
+        result = subprocess.run([cabfs, "-c", config, ACCOUNT, mountpoint], check=False)
+        if result.returncode != 0:
+            raise Failed(f"cabfs did not mount: exit status {result.returncode}")
         yield
     finally:
-        if subprocess.run(["fusermount3", "-u", mountpoint], check=False).returncode != 0:
+        for number in SIGNALS:  # a second Ctrl-C must not leave the mount behind
+            signal.signal(number, signal.SIG_IGN)
+        if os.path.ismount(mountpoint) and subprocess.run(["fusermount3", "-u", mountpoint], check=False).returncode:
             subprocess.run(["fusermount3", "-u", "-z", mountpoint], check=True)
 
 
@@ -83,7 +96,7 @@ def check_listing(emulator, mountpoint):
         folder = mountpoint / application / failure
         names = sorted(f"{cab['id']}.cab" for cab in cabs)
         check(sorted(os.listdir(folder)) == names, f"{folder} lists {sorted(os.listdir(folder))}, not {names}")
-        check(failure in os.listdir(folder.parent), f"{folder} was opened but is not listed")
+        check(failure in os.listdir(folder.parent), f"{folder} was opened, but its parent does not list it")
     return by_failure
 
 
@@ -133,7 +146,8 @@ Try, in another terminal:
     ls -l {folder}
     getfattr -d {user}
     bsdtar -tvf {kernel}
-    bsdtar -xOf {user} minidump.mdmp > {work}/crash.dmp && {lldb} --batch -c {work}/crash.dmp -o bt
+    bsdtar -xOf {user} minidump.mdmp > {work}/crash.dmp
+    {lldb} --batch -c {work}/crash.dmp -o bt 2>/dev/null
     cp -r {mountpoint} {work}/copy
 
 Failures (a directory opens by name and is listed from then on):
@@ -163,14 +177,15 @@ def explain(emulator, mountpoint, work):
         mountpoint=mountpoint, work=work, user=first(b"minidump.mdmp"), kernel=first(b"sysdata.xml"),
         folder=next(iter(failures)), lldb=shutil.which("lldb-14") or "lldb",
         list="\n".join(f"    {path}  {len(group):3} CABs" for path, group in failures.items())), flush=True)
-    signal.sigwait({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    with contextlib.suppress(Stopped):
+        signal.pause()
     print()
 
 
 def main():
     build, checking = pathlib.Path(sys.argv[1]), sys.argv[2:] == ["--check"]
-    if not checking:  # blocked, so that whatever is under way is finished first
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+    for number in SIGNALS:
+        signal.signal(number, stop)
     with tempfile.TemporaryDirectory(prefix="cabfs-demo-") as folder, \
             Emulator(demo=True, program=build / "tests/emulator/cabfs-emulator") as emulator:
         work = pathlib.Path(folder)
@@ -185,3 +200,5 @@ if __name__ == "__main__":
         main()
     except Failed as problem:
         sys.exit(f"demo: {problem}")
+    except Stopped as stopped:
+        sys.exit(128 + stopped.args[0])

@@ -33,8 +33,7 @@ void emu_config_free (EmuConfig *self) {
 }
 
 void emu_config_reset (EmuConfig *self) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   for (guint i = 0; i < EMU_SETTING_COUNT; i++) {
     json_decref (self->values[i]);
     self->values[i] = json_loads (settings[i].value, JSON_DECODE_ANY, NULL);
@@ -42,14 +41,12 @@ void emu_config_reset (EmuConfig *self) {
 }
 
 gint64 emu_config_int (EmuConfig *self, EmuSetting setting) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   return json_integer_value (self->values[setting]);
 }
 
 char *emu_config_string (EmuConfig *self, EmuSetting setting) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   return g_strdup (json_string_value (self->values[setting]));
 }
 
@@ -70,8 +67,7 @@ static gboolean fits (const json_t *old, const json_t *value) {
 gboolean emu_config_update (EmuConfig *self, json_t *object, GError **error) {
   const char *name;
   json_t *value;
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   json_object_foreach (object, name, value) {
     guint i = find (name);
     if (i == EMU_SETTING_COUNT || !fits (self->values[i], value)) {
@@ -89,8 +85,7 @@ gboolean emu_config_update (EmuConfig *self, json_t *object, GError **error) {
 
 json_t *emu_config_dump (EmuConfig *self) {
   json_t *object = json_object ();
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   for (guint i = 0; i < EMU_SETTING_COUNT; i++)
     json_object_set (object, settings[i].name, self->values[i]);
   return object;

@@ -25,7 +25,8 @@ typedef struct {
   const char *market;
   const char *oem;
   guint cabs;
-  const char *payload; /* of the small ones; NULL: synthetic */
+  const char *payload; /* of two in three of the small ones; NULL: synthetic */
+  const char *other;   /* of the third */
   gint64 size;         /* of the synthetic */
 } DemoFailure;
 
@@ -38,29 +39,29 @@ static const DemoDriver drivers[] = {
 
 static const DemoFailure failures[] = {
     {0, "0x133_DISPATCH_contoso!OnDpc", "contoso!OnDpc+0x1c4", "System crash", "10.0.22631", "US", "Fabrikam",
-     9, "null-write-kernel.cab", 0},
+     9, "null-write-kernel.cab", "null-write-plain.cab", 0},
     {0, "AV_contoso!ParseDescriptor", "contoso!ParseDescriptor+0x5b", "System crash", "10.0.22621", "DE",
-     "Adatum", 6, "null-write-mszip.cab", 0},
+     "Adatum", 6, "null-write-mszip.cab", "null-write-plain.cab", 0},
     {0, "0x9F_3_POWER_DOWN_contoso!EvtDeviceD0Exit", "contoso!EvtDeviceD0Exit+0x88", "System crash",
-     "10.0.26100", "JP", "Proseware", 5, "abort-kernel.cab", 0},
+     "10.0.26100", "JP", "Proseware", 5, "abort-kernel.cab", "abort-plain.cab", 0},
     {0, "0xC4_62_VRF_LEAKED_POOL_contoso!AllocateRing", "contoso!AllocateRing+0x2f", "System crash",
-     "10.0.26100", "US", "Fabrikam", 3, NULL, 412 * 1024 + 77},
+     "10.0.26100", "US", "Fabrikam", 3, NULL, NULL, 412 * 1024 + 77},
     {1, "0xD1_fabnet!ReceiveIndicate", "fabnet!ReceiveIndicate+0x3e1", "System crash", "10.0.22631", "GB",
-     "Adatum", 8, "divide-plain.cab", 0},
+     "Adatum", 8, "divide-plain.cab", "divide-mszip.cab", 0},
     {1, "0x10D_5_fabnet!EvtIoRead", "fabnet!EvtIoRead+0x11", "System crash", "10.0.19045", "FR", "Fabrikam", 4,
-     "recursion-kernel.cab", 0},
+     "recursion-kernel.cab", "recursion-plain.cab", 0},
     {1, "0x133_ISR_fabnet!InterruptService", "fabnet!InterruptService+0x9a", "System crash", "10.0.22621", "IN",
-     "Proseware", 4, "recursion-cab.zip", 0},
+     "Proseware", 4, "recursion-cab.zip", "recursion-plain.cab", 0},
     {2, "AV_wingtipaudio!MixStream", "wingtipaudio!MixStream+0x210", "System crash", "10.0.22631", "US",
-     "Adatum", 6, "illegal-mszip.cab", 0},
+     "Adatum", 6, "illegal-mszip.cab", "illegal-plain.cab", 0},
     {2, "0x3B_c0000005_wingtipaudio!SetVolume", "wingtipaudio!SetVolume+0x42", "System crash", "10.0.26100",
-     "BR", "Fabrikam", 3, "illegal-files.zip", 0},
+     "BR", "Fabrikam", 3, "illegal-files.zip", "illegal-plain.cab", 0},
     {3, "LKD_0x141_Tdr:6_northwindgpu!SubmitCommand", "northwindgpu!SubmitCommand+0x7d0", "Live kernel event",
-     "10.0.22631", "US", "Adatum", 7, "abort-mszip.cab", 0},
+     "10.0.22631", "US", "Adatum", 7, "abort-mszip.cab", "abort-plain.cab", 0},
     {3, "0x116_TDR_northwindgpu!ResetEngine", "northwindgpu!ResetEngine+0x1f", "System crash", "10.0.26100",
-     "KR", "Proseware", 3, NULL, 7 * 1024 * 1024 + 4321},
+     "KR", "Proseware", 3, NULL, NULL, 7 * 1024 * 1024 + 4321},
     {3, "0x1E_c000001d_northwindgpu!CompileShader", "northwindgpu!CompileShader+0x9c2", "System crash",
-     "10.0.22621", "CA", "Adatum", 2, NULL, 38 * 1024 * 1024 + 99},
+     "10.0.22621", "CA", "Adatum", 2, NULL, NULL, 38 * 1024 * 1024 + 99},
 };
 
 static json_t *failure_fields (const DemoFailure *failure) {
@@ -68,7 +69,7 @@ static json_t *failure_fields (const DemoFailure *failure) {
   return json_pack ("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "failureName",
                     failure->name, "symbol", failure->symbol, "eventType", failure->event, "osVersion",
                     failure->os_version, "osName", "Windows 11", "market", failure->market, "deviceType", "PC",
-                    "architecture", "x64", "oemName", failure->oem, "oemModel", "Latitude 42", "driverName",
+                    "architecture", "x64", "oemName", failure->oem, "oemModel", "Model 42", "driverName",
                     driver->driver, "driverVersion", driver->version, "flightRing", "Retail");
 }
 
@@ -80,7 +81,8 @@ static json_t *cabs_rule (const DemoFailure *failure, guint index, gint64 midnig
                             (json_int_t) (100 + index), "date", (json_int_t) newest, "step", (json_int_t) step,
                             "fields", "cabType", failure->payload != NULL ? "MINI" : "kernel");
   if (failure->payload != NULL)
-    json_object_set_new (rule, "payload", json_string (failure->payload));
+    json_object_set_new (rule, "payload",
+                         json_pack ("[s, s, s]", failure->payload, failure->payload, failure->other));
   else
     json_object_set_new (
         rule, "size",

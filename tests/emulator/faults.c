@@ -146,8 +146,7 @@ guint emu_faults_add (EmuFaults *self, json_t *spec, GError **error) {
   fault->remaining = integer (spec, "count", -1);
   fault->skip = integer (spec, "skip", 0);
   fault->spec = json_deep_copy (spec);
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   fault->id = ++self->last_id;
   g_ptr_array_add (self->list, fault);
   atomic_store (&self->any, TRUE);
@@ -155,8 +154,7 @@ guint emu_faults_add (EmuFaults *self, json_t *spec, GError **error) {
 }
 
 void emu_faults_remove (EmuFaults *self, guint id) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   for (guint i = self->list->len; i > 0; i--)
     if (id == 0 || ((EmuFault *) self->list->pdata[i - 1])->id == id)
       g_ptr_array_remove_index (self->list, i - 1);
@@ -165,8 +163,7 @@ void emu_faults_remove (EmuFaults *self, guint id) {
 
 json_t *emu_faults_list (EmuFaults *self) {
   json_t *array = json_array ();
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   for (guint i = 0; i < self->list->len; i++) {
     const EmuFault *fault = self->list->pdata[i];
     json_t *item = json_deep_copy (fault->spec);
@@ -193,8 +190,7 @@ json_t *emu_faults_table (void) {
 /* --- taking ------------------------------------------------------------------------------------------------- */
 
 guint64 emu_fault_random (EmuFault *fault, guint64 n) {
-  CAB_LOCK_SCOPE (&fault->lock)
-    ;
+  CAB_LOCK_SCOPE (&fault->lock);
   fault->random =
       fault->random * G_GUINT64_CONSTANT (0x5851f42d4c957f2d) + G_GUINT64_CONSTANT (0x14057b7ef767814f);
   return n > 0 ? (fault->random >> 24) % n : 0;
@@ -221,8 +217,7 @@ gboolean emu_faults_take (EmuFaults *self, EmuEndpoint endpoint, const char *uri
   gboolean taken = FALSE;
   if (!atomic_load_explicit (&self->any, memory_order_relaxed))
     return FALSE;
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   for (guint i = 0; i < self->list->len; i++) {
     EmuFault *fault = self->list->pdata[i];
     EmuFault **place = &set->by_kind[fault->kind];
@@ -262,8 +257,7 @@ gboolean emu_fault_is (const EmuFault *fault, const char *name, const char *valu
 }
 
 gint64 emu_fault_reserve (EmuFault *fault, guint64 bytes, gint64 rate, gint64 now_us) {
-  CAB_LOCK_SCOPE (&fault->lock)
-    ;
+  CAB_LOCK_SCOPE (&fault->lock);
   gint64 at = MAX (fault->free_at_us, now_us);
   fault->free_at_us = at + (gint64) (bytes * 1000000 / (guint64) MAX (rate, 1));
   return at;

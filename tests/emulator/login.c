@@ -39,8 +39,7 @@ char *emu_tokens_issue (EmuTokens *self, gint64 life) {
   GString *token = g_string_new ("eyJ0eXAiOiJKV1QiLCJhbGciOiJub25lIn0.");
   gint64 *end = g_new (gint64, 1);
   *end = emu_now_ms () + life * 1000;
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   self->last++;
   for (guint64 i = 0; token->len < TOKEN_LENGTH; i++) {
     g_autofree char *seed =
@@ -53,15 +52,13 @@ char *emu_tokens_issue (EmuTokens *self, gint64 life) {
 }
 
 gboolean emu_tokens_valid (EmuTokens *self, const char *token) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   const gint64 *end = g_hash_table_lookup (self->tokens, token);
   return end != NULL && emu_now_ms () < *end;
 }
 
 void emu_tokens_revoke (EmuTokens *self) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   g_hash_table_remove_all (self->tokens);
 }
 

@@ -106,8 +106,7 @@ static void resume_all (GPtrArray *woken) {
 }
 
 static gboolean round_of (EmuPark *self, const struct epoll_event *events, int n, GPtrArray *woken) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   for (int i = 0; i < n; i++) {
     guint64 id = events[i].data.u64;
     EmuParked *parked = id != TIMER_ID ? g_hash_table_lookup (self->parked, &id) : NULL;
@@ -159,8 +158,7 @@ EmuPark *emu_park_new (GError **error) {
 void emu_park_stop (EmuPark *self) {
   g_autoptr (GPtrArray) woken = g_ptr_array_new ();
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     self->stopped = TRUE;
     GHashTableIter iter;
     gpointer parked;
@@ -192,16 +190,14 @@ void emu_park_free (EmuPark *self) {
 /* --- waiting ------------------------------------------------------------------------------------------------ */
 
 static gboolean try_insert (EmuPark *self, EmuParked *parked) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   if (!self->stopped)
     insert_locked (self, parked);
   return !self->stopped;
 }
 
 static gboolean is_stopped (EmuPark *self) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   return self->stopped;
 }
 
@@ -226,8 +222,7 @@ gboolean emu_park_wait (EmuPark *self, EmuParked *parked, struct MHD_Connection 
 guint emu_park_release (EmuPark *self, guint fault, guint n) {
   g_autoptr (GPtrArray) woken = g_ptr_array_new ();
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     for (GList *at = self->held.head, *next; at != NULL && (n == 0 || woken->len < n); at = next) {
       EmuParked *parked = at->data;
       next = at->next;
@@ -241,8 +236,7 @@ guint emu_park_release (EmuPark *self, guint fault, guint n) {
 }
 
 guint emu_park_held (EmuPark *self, guint fault) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   return held_locked (self, fault);
 }
 
@@ -255,8 +249,7 @@ gboolean emu_park_wait_held (EmuPark *self, guint fault, guint n, gint64 timeout
     until.tv_sec++;
     until.tv_nsec -= 1000000000;
   }
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   while (!self->stopped && held_locked (self, fault) < n)
     if (pthread_cond_timedwait (&self->changed, &self->lock, &until) == ETIMEDOUT)
       break;

@@ -139,8 +139,7 @@ void emu_payload_md5_range (const EmuPayload *self, guint64 off, guint64 len, gu
 
 void emu_payload_md5 (EmuPayload *self, guint8 md5[16]) {
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     if (self->have_md5) {
       memcpy (md5, self->md5, 16);
       return;
@@ -148,8 +147,7 @@ void emu_payload_md5 (EmuPayload *self, guint8 md5[16]) {
   }
   emu_payload_md5_range (self, 0, self->size,
                          md5); /* unlocked: two may make the same at once, which harms nobody */
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   memcpy (self->md5, md5, 16);
   self->have_md5 = TRUE;
 }

@@ -114,8 +114,7 @@ guint64 emu_stats_begin (EmuStats *self, EmuEndpoint endpoint, const char *cab, 
       .range = g_strdup (range),
       .cab = g_strdup (cab),
   };
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   made.request = ++self->last_request;
   self->requests[endpoint]++;
   self->now++;
@@ -133,8 +132,7 @@ guint64 emu_stats_begin (EmuStats *self, EmuEndpoint endpoint, const char *cab, 
 }
 
 void emu_stats_answer (EmuStats *self, guint64 request, EmuEndpoint endpoint, guint status) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   if (request <= self->first_request)
     return;
   if (status < G_N_ELEMENTS (self->statuses[0]))
@@ -145,16 +143,14 @@ void emu_stats_answer (EmuStats *self, guint64 request, EmuEndpoint endpoint, gu
 }
 
 void emu_stats_bytes (EmuStats *self, const char *cab, guint64 bytes) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   self->bytes += bytes;
   if (cab != NULL)
     cab_count_locked (self, cab)->bytes += bytes;
 }
 
 void emu_stats_end (EmuStats *self, guint64 request, EmuEndpoint endpoint, guint64 body_bytes) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   self->now--;
   if (is_blob (endpoint))
     self->blob_now--;
@@ -166,8 +162,7 @@ void emu_stats_end (EmuStats *self, guint64 request, EmuEndpoint endpoint, guint
 }
 
 void emu_stats_token (EmuStats *self, gboolean issued) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   if (issued)
     self->tokens_issued++;
   else
@@ -175,14 +170,12 @@ void emu_stats_token (EmuStats *self, gboolean issued) {
 }
 
 void emu_stats_authorization_at_blob (EmuStats *self) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   self->authorization_at_blob++;
 }
 
 void emu_stats_connection (EmuStats *self, EmuHostId host, int delta) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   if (delta > 0) {
     self->opened[host]++;
     self->open[host]++;
@@ -193,8 +186,7 @@ void emu_stats_connection (EmuStats *self, EmuHostId host, int delta) {
 }
 
 void emu_stats_reset (EmuStats *self) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   self->first_request = self->last_request;
   memset (self->requests, 0, sizeof self->requests);
   memset (self->statuses, 0, sizeof self->statuses);
@@ -262,8 +254,7 @@ static json_t *connections_locked (EmuStats *self) {
 json_t *emu_stats_counters (EmuStats *self, gboolean with_cabs) {
   json_t *object = json_object (), *endpoints = json_object ();
   guint64 total = 0, refused = 0;
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   for (guint i = 0; i < EMU_ENDPOINT_COUNT; i++) {
     json_object_set_new (endpoints, emu_endpoint_name (i), endpoint_locked (self, i, &refused));
     total += self->requests[i];
@@ -304,8 +295,7 @@ static gboolean entry_fits (const LogEntry *entry, EmuEndpoint endpoint, const c
 
 json_t *emu_stats_log (EmuStats *self, guint count, EmuEndpoint endpoint, const char *cab) {
   json_t *array = json_array ();
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   for (guint64 request = self->last_request; request > self->first_request && count > 0; request--) {
     LogEntry *entry = entry_locked (self, request);
     if (entry == NULL)
@@ -344,8 +334,7 @@ gboolean emu_stats_wait (EmuStats *self, EmuEndpoint endpoint, const char *cab, 
     until.tv_sec++;
     until.tv_nsec -= 1000000000;
   }
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   while (!self->stopped && requests_locked (self, endpoint, cab) < count)
     if (pthread_cond_timedwait (&self->changed, &self->lock, &until) == ETIMEDOUT)
       break;
@@ -353,8 +342,7 @@ gboolean emu_stats_wait (EmuStats *self, EmuEndpoint endpoint, const char *cab, 
 }
 
 void emu_stats_stop (EmuStats *self) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   self->stopped = TRUE;
   pthread_cond_broadcast (&self->changed);
 }

@@ -50,10 +50,16 @@ def test_ends_with_held_requests():
 def test_same_ports_again():
     first = Emulator()
     ports = first.ports
-    first.stop()
+    connections = [http.client.HTTPConnection("127.0.0.1", ports[name], timeout=30) for name in ("api", "blob")]
+    for connection in connections:
+        connection.request("GET", "/")
+        connection.getresponse().read()
+    first.stop()  # the connections are still open: their ports stay busy on this side
     with Emulator(start=False) as second:
         second.start(ports)
         assert second.ports == ports
+    for connection in connections:
+        connection.close()
 
 
 def test_wrong_options():

@@ -123,8 +123,8 @@ class Emulator:
     # --- data -----------------------------------------------------------------------------------------------
 
     def add_cabs(self, application, failure, **rule):
-        """Adds CABs by a rule; their ids."""
-        return self.post("/cabs", application=application, failure=failure, **rule)["ids"]
+        """Adds CABs by a rule; their ids (None with reply=False)."""
+        return self.post("/cabs", application=application, failure=failure, **rule).get("ids")
 
     def add_dataset(self, applications, clear=False):
         return self.post("/dataset", applications=applications, clear=clear)["ids"]

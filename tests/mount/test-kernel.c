@@ -40,8 +40,7 @@ static void answer_all (void) {
   fuse_req_t requests[LOOKUPS];
   guint n;
   {
-    CAB_LOCK_SCOPE (&lock)
-      ;
+    CAB_LOCK_SCOPE (&lock);
     n = n_parked;
     for (guint i = 0; i < n; i++)
       requests[i] = parked[i];
@@ -54,8 +53,7 @@ static void answer_all (void) {
 static void op_lookup (fuse_req_t req, fuse_ino_t parent, const char *name) {
   gboolean answer;
   {
-    CAB_LOCK_SCOPE (&lock)
-      ;
+    CAB_LOCK_SCOPE (&lock);
     parked[n_parked++] = req;
     most_parked = MAX (most_parked, n_parked);
     answer = impatient || n_parked == LOOKUPS;
@@ -72,8 +70,7 @@ static const struct fuse_lowlevel_ops operations = {
 };
 
 static void mount_is_ready (gpointer data) {
-  CAB_LOCK_SCOPE (&lock)
-    ;
+  CAB_LOCK_SCOPE (&lock);
   ready = TRUE;
   pthread_cond_broadcast (&changed);
 }
@@ -89,8 +86,7 @@ static struct timespec deadline (void) {
 
 static gboolean wait_ready (void) {
   struct timespec until = deadline ();
-  CAB_LOCK_SCOPE (&lock)
-    ;
+  CAB_LOCK_SCOPE (&lock);
   while (!ready)
     if (pthread_cond_timedwait (&changed, &lock, &until) == ETIMEDOUT)
       break;
@@ -101,8 +97,7 @@ static gboolean wait_ready (void) {
 static void wait_lookups (void) {
   struct timespec until = deadline ();
   {
-    CAB_LOCK_SCOPE (&lock)
-      ;
+    CAB_LOCK_SCOPE (&lock);
     while (most_parked < LOOKUPS)
       if (pthread_cond_timedwait (&changed, &lock, &until) == ETIMEDOUT)
         break;

@@ -19,8 +19,7 @@ typedef struct {
   { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER }
 
 static inline void latch_up (Latch *self) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   self->count++;
   pthread_cond_broadcast (&self->changed);
 }
@@ -30,8 +29,7 @@ static inline void latch_wait (Latch *self, guint count) {
   struct timespec until;
   clock_gettime (CLOCK_REALTIME, &until);
   until.tv_sec += 30;
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   int rc = 0;
   while (self->count < count && rc == 0)
     rc = pthread_cond_timedwait (&self->changed, &self->lock, &until);
@@ -39,8 +37,7 @@ static inline void latch_wait (Latch *self, guint count) {
 }
 
 static inline guint latch_count (Latch *self) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   return self->count;
 }
 

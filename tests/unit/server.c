@@ -85,8 +85,7 @@ void server_blob (Exchange *exchange, const char *bytes, gsize len, const char *
 
 /* FALSE when the server is going. */
 static gboolean wait_for_release (Server *self) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   while (!self->released && !self->closing)
     pthread_cond_wait (&self->changed, &self->lock);
   return !self->closing;
@@ -156,8 +155,7 @@ static void remember (Work *work) {
   for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
     if (header (work, names[i]) != NULL)
       g_string_append_printf (detail, "%s: %s\n", names[i], header (work, names[i]));
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   exchange->index = GPOINTER_TO_UINT (g_hash_table_lookup (self->paths, work->path));
   g_hash_table_replace (self->paths, g_strdup (work->path), GUINT_TO_POINTER (exchange->index + 1));
   g_ptr_array_add (self->log, g_strdup_printf ("%s %s", exchange->method, exchange->target));
@@ -184,8 +182,7 @@ static enum MHD_Result answer (Work *work, const char *method) {
   work->answered = TRUE;
   remember (work);
   {
-    CAB_LOCK_SCOPE (&work->server->handling)
-      ;
+    CAB_LOCK_SCOPE (&work->server->handling);
     work->server->handler (exchange, work->server->data);
   }
   return send_answer (work);
@@ -224,8 +221,7 @@ static void on_end (void *data, struct MHD_Connection *connection, void **state,
   if (work == NULL)
     return;
   if (work->answered) {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     self->active--;
   }
   if (work->exchange.body != NULL)
@@ -265,8 +261,7 @@ void server_free (Server *self) {
   if (self == NULL)
     return;
   {
-    CAB_LOCK_SCOPE (&self->lock)
-      ;
+    CAB_LOCK_SCOPE (&self->lock);
     self->closing = TRUE;
     pthread_cond_broadcast (&self->changed);
   }
@@ -295,14 +290,12 @@ static guint count_locked (Server *self, const char *what) {
 }
 
 guint server_count (Server *self, const char *what) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   return count_locked (self, what);
 }
 
 char *server_request (Server *self, const char *what, guint nth) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   for (guint i = 0; i < self->log->len; i++)
     if (g_str_has_prefix (self->log->pdata[i], what) && nth-- == 0)
       return g_strdup (self->details->pdata[i]);
@@ -313,8 +306,7 @@ void server_wait (Server *self, const char *what, guint count) {
   struct timespec until;
   clock_gettime (CLOCK_REALTIME, &until);
   until.tv_sec += 20;
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   int rc = 0;
   while (count_locked (self, what) < count && rc == 0)
     rc = pthread_cond_timedwait (&self->changed, &self->lock, &until);
@@ -322,14 +314,12 @@ void server_wait (Server *self, const char *what, guint count) {
 }
 
 void server_release (Server *self) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   self->released = TRUE;
   pthread_cond_broadcast (&self->changed);
 }
 
 guint server_peak (Server *self) {
-  CAB_LOCK_SCOPE (&self->lock)
-    ;
+  CAB_LOCK_SCOPE (&self->lock);
   return self->peak;
 }

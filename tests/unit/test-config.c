@@ -194,66 +194,67 @@ static void test_mount_words (void) {
 
 /* --- what is refused ------------------------------------------------------------------------------------------------ */
 
+/* Lines of a section, and the error from the key on. */
+static const struct {
+  const char *line;
+  const char *expected;
+} bad_lines[] = {
+    {"cache-size = 10X",
+     "cache-size: \"10X\" is not a size; a number of bytes, with K, M, G or T for powers of 1024 (10G)"},
+    {"cache-size = 16777216T",
+     "cache-size: \"16777216T\" is not a size; a number of bytes, with K, M, G or T for "
+     "powers of 1024 (10G)"},
+    {"cache-size =",
+     "cache-size: \"\" is not a size; a number of bytes, with K, M, G or T for powers of 1024 (10G)"},
+    {"read-ahead = -1",
+     "read-ahead: \"-1\" is not a size; a number of bytes, with K, M, G or T for powers of 1024 (10G)"},
+    {"cache-free = 101%", "cache-free: \"101%\" is not a share; 0% to 100%, or a size (2G)"},
+    {"cache-free = 5 %", "cache-free: \"5 %\" is not a share; 0% to 100%, or a size (2G)"},
+    {"keep = 30 days", "keep: \"30 days\" is not a time; a number of seconds, or with s, m, h or d (30d)"},
+    {"keep = 0", "keep: \"0\" is out of range; 1 to 3650d"},
+    {"timeout = 2d", "timeout: \"2d\" is out of range; 1 to 1d"},
+    {"timeout = 99999999999999999999d",
+     "timeout: \"99999999999999999999d\" is not a time; a number of seconds, or "
+     "with s, m, h or d (30d)"},
+    {"days = 0", "days: \"0\" is not a number from 1 to 365"},
+    {"days = 30 # a month", "days: \"30 # a month\" is not a number from 1 to 365"},
+    {"connections = 1e3", "connections: \"1e3\" is not a number from 1 to 256"},
+    {"allow-http = maybe", "allow-http: \"maybe\" is neither yes nor no"},
+    {"sizes = Exact", "sizes: \"Exact\" is not known; one of: exact, lazy"},
+    {"family = desktop", "family: \"desktop\" is not known; one of: driver"},
+    {"log-level = verbose", "log-level: \"verbose\" is not known; one of: error, warning, info, debug"},
+    {"start-date = 2023-02-29", "start-date: \"2023-02-29\" is not a day; yyyy-mm-dd"},
+    {"start-date = 2023-2-9", "start-date: \"2023-2-9\" is not a day; yyyy-mm-dd"},
+    {"start-date = 2024-01-02\nend-date = 2024-01-01", "end-date: is before start-date"},
+    {"driver = 1234567",
+     "driver: \"1234567\" is not an application ID; 8 to 20 digits, or 12 upper-case letters and "
+     "digits, with ; between two"},
+    {"driver = 13984104677400476,13984104677400477", "driver: \"13984104677400476,13984104677400477\" is not "
+                                                     "an application ID; 8 to 20 digits, or 12 upper-case "
+                                                     "letters and digits, with ; between two"},
+    {"tenant = a/b", "tenant: \"a/b\" is neither a directory's ID nor its domain name"},
+    {"client-id = a b", "client-id: \"a b\" is not the ID of an application"},
+    {"api-url = ftp://h", "api-url: not an address; https://HOST, then :PORT and /PATH if need be"},
+    {"api-url = https://u:secret@h", "api-url: not an address; https://HOST, then :PORT and /PATH if need be"},
+    {"login-url = http://127.0.0.1:1",
+     "login-url: http is not allowed; https, or allow-http = yes for a host on the "
+     "loopback interface"},
+    {"blob-hosts = ;", "blob-hosts: names no host"},
+    {"blob-hosts = *", "blob-hosts: \"*\" is not a host; HOST or *.DOMAIN, then :PORT if need be"},
+    {"client-secret-file = /nonexistent/x",
+     "client-secret-file: /nonexistent/x cannot be read: No such file or directory"},
+    {"cache-dir = ~root/x", "cache-dir: \"~root/x\": only \"~/\" is understood, not another user's home"},
+    {"client-secret = hunter2",
+     "client-secret: a secret must not stand here; put it into a file that only you can "
+     "read, and name that in client-secret-file"},
+    {"members = off", "members: unknown key; cabfs.conf(5) has all"},
+    {"allow_other = yes", "allow_other: is a mount option; give it with -o"},
+};
+
 static void test_bad_values (void) {
-  static const struct {
-    const char *line;
-    const char *expected;
-  } bad[] = {
-      {"cache-size = 10X",
-       "cache-size: \"10X\" is not a size; a number of bytes, with K, M, G or T for powers of 1024 (10G)"},
-      {"cache-size = 16777216T",
-       "cache-size: \"16777216T\" is not a size; a number of bytes, with K, M, G or T for "
-       "powers of 1024 (10G)"},
-      {"cache-size =",
-       "cache-size: \"\" is not a size; a number of bytes, with K, M, G or T for powers of 1024 (10G)"},
-      {"read-ahead = -1",
-       "read-ahead: \"-1\" is not a size; a number of bytes, with K, M, G or T for powers of 1024 (10G)"},
-      {"cache-free = 101%", "cache-free: \"101%\" is not a share; 0% to 100%, or a size (2G)"},
-      {"cache-free = 5 %", "cache-free: \"5 %\" is not a share; 0% to 100%, or a size (2G)"},
-      {"keep = 30 days", "keep: \"30 days\" is not a time; a number of seconds, or with s, m, h or d (30d)"},
-      {"keep = 0", "keep: \"0\" is out of range; 1 to 3650d"},
-      {"timeout = 2d", "timeout: \"2d\" is out of range; 1 to 1d"},
-      {"timeout = 99999999999999999999d",
-       "timeout: \"99999999999999999999d\" is not a time; a number of seconds, or "
-       "with s, m, h or d (30d)"},
-      {"days = 0", "days: \"0\" is not a number from 1 to 365"},
-      {"days = 30 # a month", "days: \"30 # a month\" is not a number from 1 to 365"},
-      {"connections = 1e3", "connections: \"1e3\" is not a number from 1 to 256"},
-      {"allow-http = maybe", "allow-http: \"maybe\" is neither yes nor no"},
-      {"sizes = Exact", "sizes: \"Exact\" is not known; one of: exact, lazy"},
-      {"family = desktop", "family: \"desktop\" is not known; one of: driver"},
-      {"log-level = verbose", "log-level: \"verbose\" is not known; one of: error, warning, info, debug"},
-      {"start-date = 2023-02-29", "start-date: \"2023-02-29\" is not a day; yyyy-mm-dd"},
-      {"start-date = 2023-2-9", "start-date: \"2023-2-9\" is not a day; yyyy-mm-dd"},
-      {"start-date = 2024-01-02\nend-date = 2024-01-01", "end-date: is before start-date"},
-      {"driver = 1234567",
-       "driver: \"1234567\" is not an application ID; 8 to 20 digits, or 12 upper-case letters and "
-       "digits, with ; between two"},
-      {"driver = 13984104677400476,13984104677400477", "driver: \"13984104677400476,13984104677400477\" is not "
-                                                       "an application ID; 8 to 20 digits, or 12 upper-case "
-                                                       "letters and digits, with ; between two"},
-      {"tenant = a/b", "tenant: \"a/b\" is neither a directory's ID nor its domain name"},
-      {"client-id = a b", "client-id: \"a b\" is not the ID of an application"},
-      {"api-url = ftp://h", "api-url: not an address; https://HOST, then :PORT and /PATH if need be"},
-      {"api-url = https://u:secret@h",
-       "api-url: not an address; https://HOST, then :PORT and /PATH if need be"},
-      {"login-url = http://127.0.0.1:1",
-       "login-url: http is not allowed; https, or allow-http = yes for a host on the "
-       "loopback interface"},
-      {"blob-hosts = ;", "blob-hosts: names no host"},
-      {"blob-hosts = *", "blob-hosts: \"*\" is not a host; HOST or *.DOMAIN, then :PORT if need be"},
-      {"client-secret-file = /nonexistent/x",
-       "client-secret-file: /nonexistent/x cannot be read: No such file or directory"},
-      {"cache-dir = ~root/x", "cache-dir: \"~root/x\": only \"~/\" is understood, not another user's home"},
-      {"client-secret = hunter2",
-       "client-secret: a secret must not stand here; put it into a file that only you can "
-       "read, and name that in client-secret-file"},
-      {"members = off", "members: unknown key; cabfs.conf(5) has all"},
-      {"allow_other = yes", "allow_other: is a mount option; give it with -o"},
-  };
-  for (gsize i = 0; i < G_N_ELEMENTS (bad); i++) {
-    g_autofree char *text = g_strconcat ("[contoso]\n", bad[i].line, "\n", NULL);
-    g_autofree char *expected = g_strconcat ("FILE: [contoso] ", bad[i].expected, NULL);
+  for (gsize i = 0; i < G_N_ELEMENTS (bad_lines); i++) {
+    g_autofree char *text = g_strconcat ("[contoso]\n", bad_lines[i].line, "\n", NULL);
+    g_autofree char *expected = g_strconcat ("FILE: [contoso] ", bad_lines[i].expected, NULL);
     check_error (text, "contoso /m", expected);
   }
 }

@@ -141,6 +141,7 @@ static void write_in_parallel (void) {
 }
 
 static void test_threads (void) {
+  cab_log_start (CAB_LOG_DEBUG);
   g_autofree char *text = capture (write_in_parallel);
   g_auto (GStrv) lines = g_strsplit (text, "\n", -1);
   g_assert_cmpuint (g_strv_length (lines), ==, WRITERS * LINES + 1);

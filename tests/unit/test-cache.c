@@ -1,0 +1,508 @@
+/* test-cache.c - the whole of cache/ against a client whose every answer the test gives.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "cache/cache.h"
+#include "client/error.h"
+#include "client/sync.h"
+#include "fake-client.h"
+
+#include <glib/gstdio.h>
+#include <string.h>
+
+#define MIB ((guint64) 1 << 20)
+
+typedef struct {
+  char *dir;
+  CabCache *cache;
+  CabScope *scope;
+} Fixture;
+
+static void open_cache (Fixture *f, guint timeout_ms) {
+  g_autoptr (GError) error = NULL;
+  g_autofree char *dir = g_build_filename (f->dir, "cache", NULL);
+  CabCacheOptions options = {.dir = dir,
+                             .keep_s = 86400,
+                             .listing_ttl_s = 300,
+                             .read_ahead = 8 * MIB,
+                             .connections = 4,
+                             .size_connections = 8,
+                             .timeout_ms = timeout_ms};
+  fake_start ();
+  f->cache = cab_cache_new (&options, NULL, &error);
+  g_assert_no_error (error);
+}
+
+static void set_up (Fixture *f, gconstpointer unused) {
+  f->dir = g_dir_make_tmp ("cabfs-cache-XXXXXX", NULL);
+  f->scope = cab_scope_new ("driver", "13984104677400476", "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed");
+  fake_set_blob (1000000, "\"one\"");
+  open_cache (f, 60000);
+}
+
+static void close_cache (Fixture *f) {
+  cab_cache_stop (f->cache);
+  cab_cache_free (g_steal_pointer (&f->cache));
+}
+
+static void tear_down (Fixture *f, gconstpointer unused) {
+  close_cache (f);
+  cab_scope_free (f->scope);
+  g_autofree char *command = g_strdup_printf ("rm -rf '%s'", f->dir);
+  g_assert_true (g_spawn_command_line_sync (command, NULL, NULL, NULL, NULL));
+  g_free (f->dir);
+}
+
+static CabRecord record_of (const char *id) {
+  return (CabRecord){.id = id,
+                     .date = CAB_TIME_UNKNOWN,
+                     .expires = g_get_real_time () / G_USEC_PER_SEC / 86400 * 86400 + 86400 * 9,
+                     .downloadable = TRUE};
+}
+
+static CabRecords *records_of (guint n) {
+  CabRecordsBuilder *builder = cab_records_builder_new ();
+  for (guint i = 0; i < n; i++) {
+    g_autofree char *id = g_strdup_printf ("cab-%05u", i);
+    CabRecord record = record_of (id);
+    cab_records_builder_add (builder, &record, NULL, NULL);
+  }
+  return cab_records_builder_end (builder);
+}
+
+/* --- what callbacks brought ----------------------------------------------------------------------------------- */
+
+typedef struct {
+  pthread_mutex_t lock;
+  pthread_cond_t changed;
+  guint calls;
+  GError *error;
+  guint64 number; /* size, length or count */
+  gboolean stale;
+  CabContent *content;
+  char *bytes;
+} Result;
+
+#define RESULT_INIT                                                                                            \
+  { .lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER }
+
+static void result_clear (Result *self) {
+  g_clear_error (&self->error);
+  g_free (self->bytes);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Result, result_clear)
+
+static void arrive (Result *self, const GError *error) {
+  CAB_LOCK_SCOPE (&self->lock);
+  self->calls++;
+  g_clear_error (&self->error);
+  self->error = error != NULL ? g_error_copy (error) : NULL;
+  pthread_cond_broadcast (&self->changed);
+}
+
+static void wait_for (Result *self) {
+  CAB_LOCK_SCOPE (&self->lock);
+  while (self->calls == 0)
+    pthread_cond_wait (&self->changed, &self->lock);
+}
+
+static guint calls_of (Result *self) {
+  CAB_LOCK_SCOPE (&self->lock);
+  return self->calls;
+}
+
+static void on_listing (gpointer data, const CabListing *listing, const GError *error) {
+  Result *self = data;
+  if (listing != NULL) {
+    self->number = cab_records_count (listing->records);
+    self->stale = listing->stale;
+  }
+  arrive (self, error);
+}
+
+static void on_size (gpointer data, guint64 size, const GError *error) {
+  Result *self = data;
+  self->number = size;
+  arrive (self, error);
+}
+
+static void on_open (gpointer data, CabContent *content, const GError *error) {
+  Result *self = data;
+  self->content = content;
+  arrive (self, error);
+}
+
+static void on_read (gpointer data, const void *bytes, gsize len, const GError *error) {
+  Result *self = data;
+  self->bytes = g_memdup2 (bytes, len);
+  self->number = len;
+  arrive (self, error);
+}
+
+static void assert_bytes (const char *bytes, guint64 off, guint64 len) {
+  for (guint64 i = 0; i < len; i++)
+    if ((guchar) bytes[i] != fake_byte (off + i))
+      g_error ("wrong byte at %" G_GUINT64_FORMAT, off + i);
+}
+
+/* --- lists ---------------------------------------------------------------------------------------------------- */
+
+static void test_list_single_flight (Fixture *f, gconstpointer unused) {
+  Result results[10];
+  for (guint i = 0; i < 10; i++) {
+    results[i] = (Result) RESULT_INIT;
+    cab_cache_list (f->cache, f->scope, CAB_REACH_NETWORK, on_listing, &results[i]);
+  }
+  g_autoptr (CabRecords) records = records_of (7);
+  fake_answer_list (fake_take (), records, NULL);
+  for (guint i = 0; i < 10; i++) {
+    wait_for (&results[i]);
+    g_assert_no_error (results[i].error);
+    g_assert_cmpuint (results[i].number, ==, 7);
+  }
+  g_assert_cmpuint (fake_count (FAKE_LIST), ==, 1);
+  for (guint i = 0; i < 10; i++)
+    result_clear (&results[i]);
+}
+
+static void test_list_local (Fixture *f, gconstpointer unused) {
+  g_auto (Result) result = RESULT_INIT;
+  cab_cache_list (f->cache, f->scope, CAB_REACH_LOCAL, on_listing, &result);
+  wait_for (&result);
+  g_assert_error (result.error, CAB_ERROR, CAB_ERROR_DENIED);
+  g_assert_cmpuint (fake_count (FAKE_LIST), ==, 0);
+}
+
+static void list_once (Fixture *f, guint n) {
+  g_auto (Result) result = RESULT_INIT;
+  cab_cache_list (f->cache, f->scope, CAB_REACH_NETWORK, on_listing, &result);
+  g_autoptr (CabRecords) records = records_of (n);
+  fake_answer_list (fake_take (), records, NULL);
+  wait_for (&result);
+  g_assert_cmpuint (result.number, ==, n);
+}
+
+/* The next mount shows what this one knew, at once. */
+static void test_list_survives (Fixture *f, gconstpointer unused) {
+  list_once (f, 7);
+  close_cache (f);
+  open_cache (f, 60000);
+  g_auto (Result) result = RESULT_INIT;
+  cab_cache_list (f->cache, f->scope, CAB_REACH_NETWORK, on_listing, &result);
+  g_assert_cmpuint (calls_of (&result), ==, 1);
+  g_assert_cmpuint (result.number, ==, 7);
+  g_assert_cmpuint (fake_count (FAKE_LIST), ==, 0);
+}
+
+static void test_list_failure (Fixture *f, gconstpointer unused) {
+  g_auto (Result) result = RESULT_INIT;
+  g_autoptr (GError) error = g_error_new (CAB_ERROR, CAB_ERROR_DENIED, "no");
+  cab_cache_list (f->cache, f->scope, CAB_REACH_NETWORK, on_listing, &result);
+  fake_answer_list (fake_take (), NULL, error);
+  wait_for (&result);
+  g_assert_error (result.error, CAB_ERROR, CAB_ERROR_DENIED);
+  /* Asked again at once: a walk must not become a storm. */
+  cab_cache_list (f->cache, f->scope, CAB_REACH_NETWORK, on_listing, &result);
+  g_assert_cmpuint (calls_of (&result), ==, 2);
+  g_assert_cmpuint (fake_count (FAKE_LIST), ==, 1);
+}
+
+static void test_list_deadline (Fixture *f, gconstpointer unused) {
+  close_cache (f);
+  open_cache (f, 300);
+  g_auto (Result) result = RESULT_INIT;
+  cab_cache_list (f->cache, f->scope, CAB_REACH_NETWORK, on_listing, &result);
+  wait_for (&result);
+  g_assert_error (result.error, CAB_ERROR, CAB_ERROR_TIMEOUT);
+  /* Its answer comes too late for him, but not for the next one. */
+  g_autoptr (CabRecords) records = records_of (3);
+  fake_answer_list (fake_take (), records, NULL);
+  cab_cache_list (f->cache, f->scope, CAB_REACH_NETWORK, on_listing, &result);
+  g_assert_cmpuint (result.number, ==, 3);
+}
+
+/* --- sizes ---------------------------------------------------------------------------------------------------- */
+
+static void ask_size (Fixture *f, const char *id, Result *result) {
+  CabRecord record = record_of (id);
+  cab_cache_size (f->cache, f->scope, &record, CAB_REACH_NETWORK, on_size, result);
+}
+
+static void answer_probes (guint n) {
+  for (guint i = 0; i < n; i++)
+    fake_answer_probe (fake_take (), NULL);
+}
+
+static void test_size_alone (Fixture *f, gconstpointer unused) {
+  list_once (f, 1000);
+  g_auto (Result) one = RESULT_INIT, two = RESULT_INIT;
+  ask_size (f, "cab-00500", &one);
+  ask_size (f, "cab-00500", &two);
+  answer_probes (1);
+  wait_for (&one);
+  wait_for (&two);
+  g_assert_cmpuint (one.number, ==, 1000000);
+  g_assert_cmpuint (fake_count (FAKE_PROBE), ==, 1);
+}
+
+static void test_size_walk (Fixture *f, gconstpointer unused) {
+  list_once (f, 1000);
+  for (guint i = 0; i < 1000; i++) {
+    g_autofree char *id = g_strdup_printf ("cab-%05u", i);
+    guint64 size;
+    if (cab_cache_peek_size (f->cache, f->scope, id, CAB_LOOK_WALK, &size))
+      continue;
+    g_auto (Result) result = RESULT_INIT;
+    ask_size (f, id, &result);
+    while (calls_of (&result) == 0)
+      answer_probes (1);
+    g_assert_cmpuint (fake_count (FAKE_PROBE), <=, i + 1 + 4 * 8 + 1);
+  }
+  while (fake_count (FAKE_PROBE) < 1000)
+    answer_probes (1);
+  g_assert_cmpuint (fake_count (FAKE_PROBE), ==, 1000); /* each exactly once */
+}
+
+static void test_size_survives (Fixture *f, gconstpointer unused) {
+  list_once (f, 3);
+  g_auto (Result) result = RESULT_INIT;
+  ask_size (f, "cab-00002", &result);
+  answer_probes (1);
+  wait_for (&result);
+  close_cache (f);
+  open_cache (f, 60000);
+  g_auto (Result) listed = RESULT_INIT;
+  cab_cache_list (f->cache, f->scope, CAB_REACH_LOCAL, on_listing, &listed);
+  guint64 size = 0;
+  g_assert_true (cab_cache_peek_size (f->cache, f->scope, "cab-00002", CAB_LOOK_ASIDE, &size));
+  g_assert_cmpuint (size, ==, 1000000);
+  g_assert_false (cab_cache_peek_size (f->cache, f->scope, "cab-00001", CAB_LOOK_ASIDE, &size));
+}
+
+/* --- bytes ---------------------------------------------------------------------------------------------------- */
+
+/* The next request for bytes.  CABs that stand in no list have no address, so the list is asked for behind each open:
+ * there is none. */
+static FakeRequest *take_get (void) {
+  g_autoptr (GError) error = g_error_new (CAB_ERROR, CAB_ERROR_FAILED, "no list");
+  FakeRequest *request = fake_take ();
+  for (; request->kind == FAKE_LIST; request = fake_take ())
+    fake_answer_list (request, NULL, error);
+  return request;
+}
+
+static CabContent *open_now (Fixture *f, const char *id, Result *result) {
+  CabRecord record = record_of (id);
+  cab_cache_open (f->cache, f->scope, &record, CAB_REACH_NETWORK, on_open, result);
+  return result->content;
+}
+
+static void test_open_waits_for_facts (Fixture *f, gconstpointer unused) {
+  g_auto (Result) first = RESULT_INIT, second = RESULT_INIT;
+  open_now (f, "a", &first);
+  open_now (f, "a", &second);
+  g_assert_cmpuint (calls_of (&first), ==, 0);
+  fake_answer_get (take_get (), G_MAXUINT64, 4096, NULL);
+  wait_for (&first);
+  wait_for (&second);
+  g_assert_true (first.content == second.content);
+  g_assert_cmpuint (cab_content_size (first.content), ==, 1000000);
+  g_assert_cmpuint (fake_count (FAKE_GET), ==, 1);
+  cab_content_unref (first.content);
+  cab_content_unref (second.content);
+}
+
+static void test_open_error (Fixture *f, gconstpointer unused) {
+  g_auto (Result) result = RESULT_INIT;
+  g_autoptr (GError) error = g_error_new (CAB_ERROR, CAB_ERROR_NOT_FOUND, "gone");
+  open_now (f, "a", &result);
+  fake_answer_get (take_get (), 0, 1, error);
+  wait_for (&result);
+  g_assert_error (result.error, CAB_ERROR, CAB_ERROR_NOT_FOUND);
+  /* and the next open begins anew */
+  g_auto (Result) again = RESULT_INIT;
+  open_now (f, "a", &again);
+  fake_answer_get (take_get (), G_MAXUINT64, 65536, NULL);
+  wait_for (&again);
+  g_assert_no_error (again.error);
+  cab_content_unref (again.content);
+}
+
+static void test_empty (Fixture *f, gconstpointer unused) {
+  fake_set_blob (0, "\"empty\"");
+  g_auto (Result) result = RESULT_INIT, read = RESULT_INIT;
+  open_now (f, "a", &result);
+  fake_answer_get (take_get (), G_MAXUINT64, 1, NULL);
+  wait_for (&result);
+  cab_content_read (result.content, 0, 4096, on_read, &read);
+  g_assert_cmpuint (calls_of (&read), ==, 1);
+  g_assert_no_error (read.error);
+  g_assert_cmpuint (read.number, ==, 0);
+  cab_content_unref (result.content);
+}
+
+/* A reader is served as soon as his bytes are here, while the transfer goes on. */
+static void test_streaming (Fixture *f, gconstpointer unused) {
+  g_auto (Result) opened = RESULT_INIT;
+  open_now (f, "a", &opened);
+  FakeRequest *head = take_get ();
+  fake_answer_get (head, 0, 1, NULL); /* facts and not a byte, then a clean end */
+  wait_for (&opened);
+  g_auto (Result) early = RESULT_INIT, late = RESULT_INIT;
+  cab_content_read (opened.content, 0, 10, on_read, &early);
+  cab_content_read (opened.content, 60000, 10, on_read, &late);
+  g_assert_cmpuint (fake_count (FAKE_GET), ==, 2);
+  FakeRequest *request = take_get ();
+  g_assert_cmpuint (request->off, ==, 0);
+  g_autoptr (GError) error = g_error_new (CAB_ERROR, CAB_ERROR_FAILED, "reset");
+  fake_answer_get (request, 100, 100, error);
+  g_assert_cmpuint (calls_of (&early), ==, 1);
+  g_assert_no_error (early.error);
+  assert_bytes (early.bytes, 0, 10);
+  wait_for (&late);
+  g_assert_error (late.error, CAB_ERROR, CAB_ERROR_FAILED);
+  cab_content_unref (opened.content);
+}
+
+static void test_changed (Fixture *f, gconstpointer unused) {
+  g_auto (Result) opened = RESULT_INIT, read = RESULT_INIT, after = RESULT_INIT, again = RESULT_INIT;
+  open_now (f, "a", &opened);
+  fake_answer_get (take_get (), G_MAXUINT64, 65536, NULL);
+  wait_for (&opened);
+  guint64 version = cab_content_version (opened.content);
+  fake_set_blob (1000000, "\"two\"");
+  cab_content_read (opened.content, 900000, 10, on_read, &read);
+  fake_answer_get (take_get (), G_MAXUINT64, 65536, NULL);
+  wait_for (&read);
+  g_assert_error (read.error, CAB_ERROR, CAB_ERROR_CHANGED);
+  cab_content_read (opened.content, 0, 10, on_read, &after); /* also what was here: never mixed */
+  g_assert_error (after.error, CAB_ERROR, CAB_ERROR_CHANGED);
+  open_now (f, "a", &again);
+  fake_answer_get (take_get (), G_MAXUINT64, 65536, NULL);
+  wait_for (&again);
+  g_assert_no_error (again.error);
+  g_assert_cmpuint (cab_content_version (again.content), !=, version);
+  cab_content_unref (opened.content);
+  cab_content_unref (again.content);
+}
+
+static void test_read_deadline (Fixture *f, gconstpointer unused) {
+  close_cache (f);
+  open_cache (f, 300);
+  g_auto (Result) opened = RESULT_INIT, read = RESULT_INIT;
+  open_now (f, "a", &opened);
+  fake_answer_get (take_get (), G_MAXUINT64, 65536, NULL);
+  wait_for (&opened);
+  cab_content_read (opened.content, 900000, 10, on_read, &read);
+  wait_for (&read);
+  g_assert_error (read.error, CAB_ERROR, CAB_ERROR_TIMEOUT);
+  cab_content_unref (opened.content);
+  fake_answer_get (take_get (), G_MAXUINT64, 65536, NULL);
+}
+
+static void test_partial_survives (Fixture *f, gconstpointer unused) {
+  g_auto (Result) opened = RESULT_INIT, again = RESULT_INIT, read = RESULT_INIT;
+  open_now (f, "a", &opened);
+  fake_answer_get (take_get (), G_MAXUINT64, 65536, NULL);
+  wait_for (&opened);
+  cab_content_unref (opened.content);
+  close_cache (f);
+  open_cache (f, 60000);
+  g_assert_nonnull (open_now (f, "a", &again));
+  g_assert_cmpuint (fake_count (FAKE_GET), ==, 0);
+  cab_content_read (again.content, 1000, 5000, on_read, &read);
+  g_assert_cmpuint (read.number, ==, 5000);
+  assert_bytes (read.bytes, 1000, 5000);
+  CabRecord record = record_of ("a");
+  CabLocal local;
+  cab_cache_local (f->cache, &record, &local);
+  g_assert_cmpuint (local.bytes, ==, 262144);
+  g_assert_false (local.complete);
+  g_assert_cmpstr (local.etag, ==, "\"one\"");
+  g_free (local.etag);
+  g_free (local.md5);
+  cab_content_unref (again.content);
+}
+
+/* --- many at once --------------------------------------------------------------------------------------------- */
+
+/* Answers transfers as a bad network would: in pieces, cut, refused. */
+static void *bad_network (void *unused) {
+  g_autoptr (GRand) rand = g_rand_new_with_seed (7);
+  g_autoptr (GError) error = g_error_new (CAB_ERROR, CAB_ERROR_FAILED, "bad network");
+  for (FakeRequest *request = fake_take (); request != NULL; request = fake_take ()) {
+    if (request->kind == FAKE_LIST) { /* no list, so no address: it is asked for behind each open */
+      fake_answer_list (request, NULL, error);
+      continue;
+    }
+    gboolean fails = g_rand_int_range (rand, 0, 10) == 0;
+    guint64 len = fails ? (guint64) g_rand_int_range (rand, 0, 200000) : G_MAXUINT64;
+    fake_answer_get (request, len, (gsize) g_rand_int_range (rand, 100, 100000), fails ? error : NULL);
+  }
+  return NULL;
+}
+
+#define CROWD_SIZE (3 * MIB + 77)
+
+static void *crowd_reader (void *data) {
+  Fixture *f = data;
+  static atomic_uint seeds;
+  g_autoptr (GRand) rand = g_rand_new_with_seed (atomic_fetch_add (&seeds, 1));
+  for (guint round = 0; round < 40; round++) {
+    g_auto (Result) opened = RESULT_INIT;
+    open_now (f, g_rand_boolean (rand) ? "a" : "b", &opened);
+    wait_for (&opened);
+    for (guint i = 0; opened.error == NULL && i < 8; i++) {
+      g_auto (Result) read = RESULT_INIT;
+      guint64 off = (guint64) g_rand_int_range (rand, 0, CROWD_SIZE);
+      gsize len = (gsize) g_rand_int_range (rand, 1, 50000);
+      cab_content_read (opened.content, off, len, on_read, &read);
+      wait_for (&read);
+      if (read.error != NULL) {
+        g_assert_error (read.error, CAB_ERROR, CAB_ERROR_FAILED);
+        continue;
+      }
+      g_assert_cmpuint (read.number, ==, MIN (len, CROWD_SIZE - off));
+      assert_bytes (read.bytes, off, read.number);
+    }
+    if (opened.error == NULL)
+      cab_content_unref (opened.content);
+  }
+  return NULL;
+}
+
+static void test_crowd (Fixture *f, gconstpointer unused) {
+  pthread_t network[2], readers[6];
+  fake_set_blob (CROWD_SIZE, "\"crowd\"");
+  for (guint i = 0; i < G_N_ELEMENTS (network); i++)
+    g_assert_cmpint (pthread_create (&network[i], NULL, bad_network, NULL), ==, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (readers); i++)
+    g_assert_cmpint (pthread_create (&readers[i], NULL, crowd_reader, f), ==, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (readers); i++)
+    pthread_join (readers[i], NULL);
+  cab_cache_stop (f->cache);
+  for (guint i = 0; i < G_N_ELEMENTS (network); i++)
+    pthread_join (network[i], NULL);
+}
+
+int main (int argc, char **argv) {
+  g_test_init (&argc, &argv, NULL);
+#define CACHE_TEST(name, func) g_test_add ("/cache/" name, Fixture, NULL, set_up, func, tear_down)
+  CACHE_TEST ("list/single-flight", test_list_single_flight);
+  CACHE_TEST ("list/local", test_list_local);
+  CACHE_TEST ("list/survives", test_list_survives);
+  CACHE_TEST ("list/failure", test_list_failure);
+  CACHE_TEST ("list/deadline", test_list_deadline);
+  CACHE_TEST ("size/alone", test_size_alone);
+  CACHE_TEST ("size/walk", test_size_walk);
+  CACHE_TEST ("size/survives", test_size_survives);
+  CACHE_TEST ("open/waits-for-facts", test_open_waits_for_facts);
+  CACHE_TEST ("open/error", test_open_error);
+  CACHE_TEST ("open/empty", test_empty);
+  CACHE_TEST ("read/streaming", test_streaming);
+  CACHE_TEST ("read/changed", test_changed);
+  CACHE_TEST ("read/deadline", test_read_deadline);
+  CACHE_TEST ("read/partial-survives", test_partial_survives);
+  CACHE_TEST ("crowd", test_crowd);
+  return g_test_run ();
+}
