@@ -129,9 +129,10 @@ static void save_work (gpointer data) {
   g_free (job);
 }
 
+/* Takes @bytes over. */
 static void save (CabListings *self, const Entry *entry, GBytes *bytes) {
   SaveJob *job = g_new (SaveJob, 1);
-  *job = (SaveJob){self->options.store, list_path (entry->scope), g_bytes_ref (bytes)};
+  *job = (SaveJob){self->options.store, list_path (entry->scope), bytes};
   cab_pool_push (self->options.pool, save_work, job);
 }
 
@@ -182,7 +183,7 @@ static void on_list (Entry *entry, CabRecords *records) {
   g_autoptr (GBytes) bytes = cab_records_save (records);
   g_autofree char *digest = g_compute_checksum_for_bytes (G_CHECKSUM_SHA256, bytes);
   self->options.changed (self->options.changed_data, entry->scope, records);
-  save (self, entry, bytes);
+  save (self, entry, g_steal_pointer (&bytes));
   GQueue waiters;
   CabListing listing;
   g_autoptr (CabRecords) old = NULL;

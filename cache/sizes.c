@@ -141,9 +141,9 @@ static void save_work (gpointer data) {
   SaveJob *job = data;
   g_autoptr (GError) error = NULL;
   g_autofree char *dir = g_path_get_dirname (job->path);
+  g_autofree char *name = g_path_get_basename (job->path);
   g_auto (CabFd) dirfd = cab_dir_make (cab_store_dirfd (job->store), dir, &error);
-  g_auto (CabFd) fd =
-      openat (cab_store_dirfd (job->store), job->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  g_auto (CabFd) fd = dirfd < 0 ? -1 : openat (dirfd, name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
   /* One write for whole lines: what other processes append lands before or behind it.  A short write leaves a torn
    * line, which is passed over when it is read. */
   if (fd < 0 || write (fd, job->text, strlen (job->text)) < 0)

@@ -99,7 +99,8 @@ static char *resolve (const char *path, FileRule *rule) {
   if (path == NULL || path[0] == '\0')
     return NULL;
   const char *base = directory ();
-  gboolean inside = base != NULL && (!g_path_is_absolute (path) || g_str_has_prefix (path, base));
+  g_autofree char *folder = g_path_get_dirname (path);
+  gboolean inside = base != NULL && (!g_path_is_absolute (path) || g_str_equal (folder, base));
   if (rule != NULL)
     *rule = inside ? RULE_DIRECTORY : RULE_PRIVATE;
   return base != NULL && !g_path_is_absolute (path) ? g_build_filename (base, path, NULL) : g_strdup (path);

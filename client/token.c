@@ -88,8 +88,9 @@ static void fail (CabToken *self, GError *error, gboolean lasting) {
     self->failed_until_us = now + REMEMBER_US;
     self->background_at_us = self->failed_until_us;
   }
-  if (!g_error_matches (error, CAB_ERROR, CAB_ERROR_CANCELLED))
-    g_warning ("access token: %s", error->message);
+  if (self->waiters->len == 0 && !g_error_matches (error, CAB_ERROR, CAB_ERROR_CANCELLED))
+    g_warning ("access token, renewed ahead of its end: %s",
+               error->message); /* else those who wait will tell */
   answer_all (self, owned);
 }
 

@@ -241,6 +241,10 @@ static gboolean complete (CabConfig *config, GError **error) {
   config->fs.listing_ttl_s = cache->listing_ttl_s;
   if (config->mount.debug)
     config->mount.log_level = CAB_LOG_DEBUG;
+  /* With modes that keep somebody out the kernel has to look at them.  Otherwise it need not, and had better not: before
+   * each first open it would ask for attributes, and with them for a size that costs a request. */
+  if ((config->mount.allow_other || config->mount.allow_root) && config->fs.umask != 0)
+    config->mount.default_permissions = TRUE;
   if (cache->dir == NULL)
     cache->dir = cab_path_cache (config->mount.account, error);
   return cache->dir != NULL;

@@ -40,6 +40,7 @@ typedef struct {
   CabLogLevel log_level;
   gboolean allow_other;
   gboolean allow_root;
+  gboolean default_permissions; /* asked for, or needed: config.c */
   gboolean no_auto_unmount;
   char *fsname;   /* the source in /proc/self/mounts */
   char *subtype;  /* "cabfs": the type there is fuse.cabfs */

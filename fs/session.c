@@ -48,7 +48,8 @@ static char *mount_words (const CabMountOptions *options) {
   add_word (&words, "ro");
   add_word (&words, "nosuid");
   add_word (&words, "nodev");
-  add_word (&words, "default_permissions");
+  if (options->default_permissions)
+    add_word (&words, "default_permissions");
   add_word (&words, fsname);
   add_word (&words, subtype);
   if (options->allow_root)

@@ -83,7 +83,7 @@ static const CabWord words[] = {
     {"fsname", CAB_WORD_OURS, TRUE, set_text, offsetof (CabConfig, mount.fsname)},
     {"subtype", CAB_WORD_OURS, TRUE, set_text, offsetof (CabConfig, mount.subtype)},
     {"debug", CAB_WORD_OURS, FALSE, set_debug, 0},
-    {"default_permissions", CAB_WORD_IGNORED, FALSE, NULL, 0}, /* always on */
+    FLAG ("default_permissions", mount.default_permissions),
 
     PASSED ("noexec", FALSE),
     PASSED ("context", TRUE),

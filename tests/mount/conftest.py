@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -41,6 +42,7 @@ def mount(emulator, directory):
         mounts.append(Mount(emulator, place, **options).mount())
         return mounts[-1]
 
-    yield make
-    for item in mounts:
-        item.close()
+    with contextlib.ExitStack() as stack:
+        yield make
+        for item in mounts:
+            stack.callback(item.close)

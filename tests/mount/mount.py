@@ -46,7 +46,8 @@ class Mount:
         self.path = self.directory / "mnt"
         self.cache = self.directory / "cache"
         self.log_file = self.directory / "cabfs.log"
-        self.secrets = [s for s in (*secrets, emulator.config()["clientSecret"]) if s]
+        self._config = emulator.config()
+        self.secrets = [s for s in (*secrets, self._config["clientSecret"]) if s]
         self.environment = environment or {}
         self.wrapper = list(wrapper)
         self.arguments = list(arguments)
@@ -58,7 +59,9 @@ class Mount:
     # --- configuration -----------------------------------------------------------------------------------------
 
     def settings(self):
-        config = self.emulator.config()
+        if self.emulator.process is not None:  # else as it was
+            self._config = self.emulator.config()
+        config = self._config
         secret = self.directory / "secret"
         if not secret.exists():
             secret.touch(mode=0o600)
@@ -101,10 +104,15 @@ class Mount:
     def unmount(self):
         """As a user does it; the program must end by itself, with status 0 and a clean log."""
         subprocess.run(["fusermount3", "-u", str(self.path)], check=True, timeout=60)
-        status = self.process.wait(60)
+        self.wait_end()
+
+    def wait_end(self, timeout=60):
+        """The program ends by itself, with status 0 and a clean log, and leaves nothing mounted."""
+        status = self.process.wait(timeout)
         self.process = None
         self.check_log()
         assert status == 0, f"cabfs ended with status {status}:\n{self.log()[-4000:]}"
+        assert not is_mounted(self.path)
 
     def kill(self):
         """kill -9, and the dead mount is taken away."""
@@ -119,7 +127,12 @@ class Mount:
 
     def close(self):
         if self.process is not None and self.process.poll() is None:
-            self.unmount()
+            try:
+                self.unmount()
+            except (subprocess.SubprocessError, AssertionError):
+                if self.process is not None:
+                    self.kill()
+                raise
         elif self.process is not None:
             status, self.process = self.process.returncode, None
             subprocess.run(["fusermount3", "-u", "-z", str(self.path)], stderr=subprocess.DEVNULL)
@@ -196,6 +209,30 @@ class Reader(threading.Thread):
         self.join(timeout)
         assert not self.is_alive(), "still waiting"
         return self.result
+
+    def is_in_fuse(self):
+        """Whether it sleeps until a file system in user space answers: the kernel says so."""
+        try:
+            return Path(f"/proc/self/task/{self.native_id}/wchan").read_text() == "request_wait_answer"
+        except FileNotFoundError:
+            return False
+
+
+def wait_in_fuse(readers, timeout=30):
+    """Waits until cabfs, and nothing else, keeps every one of @readers waiting."""
+    deadline = time.monotonic() + timeout
+    while not all(reader.is_in_fuse() for reader in readers):
+        assert time.monotonic() < deadline, "the readers do not all wait"
+        time.sleep(0.01)
+
+
+def wait_until(true, what, timeout=30):
+    """For what nobody announces: looks again and again until @true() is, and gives that."""
+    deadline = time.monotonic() + timeout
+    while not (value := true()):
+        assert time.monotonic() < deadline, f"in vain: {what}"
+        time.sleep(0.02)
+    return value
 
 
 def read_at(path, off, length):

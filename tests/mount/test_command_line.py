@@ -187,7 +187,7 @@ def test_background(place):
     assert (result.returncode, result.stdout, result.stderr) == (0, '', '')
     source, target, kind, options = mount_line(place.mountpoint).split()[:4]
     assert (source, target, kind) == ('contoso', str(place.mountpoint), 'fuse.cabfs')
-    assert {'ro', 'nosuid', 'nodev', 'default_permissions'} <= set(options.split(','))
+    assert {'ro', 'nosuid', 'nodev'} <= set(options.split(','))
     assert stat.S_IMODE(place.mountpoint.stat().st_mode) == 0o555
     cache = place.home / '.cache' / 'cabfs' / 'contoso'
     assert stat.S_IMODE(cache.stat().st_mode) == 0o700

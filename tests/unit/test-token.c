@@ -316,7 +316,7 @@ static void check_refused (const char *path, CabErrorCode code, const char *word
   const CabTokenOptions options = {.tenant = tenant, .client_id = id, .client_secret_file = copy};
   g_autoptr (GError) error = NULL;
   g_assert_null (cab_credentials_new (&options, &error));
-  g_assert_error (error, CAB_ERROR, (int)code);
+  g_assert_error (error, CAB_ERROR, (int) code);
   g_assert_nonnull (strstr (error->message, word));
   g_assert_null (strstr (error->message, SECRET));
 }
@@ -419,7 +419,7 @@ static void check_command (const char *line, CabErrorCode code, const char *word
   DESK (desk);
   open_with_command (&desk, line, 5000);
   g_autoptr (GError) error = get_error (&desk);
-  g_assert_error (error, CAB_ERROR, (int)code);
+  g_assert_error (error, CAB_ERROR, (int) code);
   g_test_message ("%s", error->message);
   g_assert_nonnull (strstr (error->message, word));
 }

@@ -1,0 +1,355 @@
+# SPDX-License-Identifier: MIT
+"""A server that keeps its callers waiting: who waits can be interrupted and gets ETIMEDOUT in the end, and nobody else
+notices."""
+import contextlib
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from conftest import APP, FAILURE, OTHER_APP, OTHER_FAILURE
+from mount import Reader, is_mounted, tool, xattrs
+
+READERS = 40
+CONNECTIONS = 16  # the default
+SIZE = 200_000    # the first request for a CAB brings all of it
+AT_ONCE = 2       # seconds
+
+# How the server keeps a reader waiting: before it answers at all (in open()), or after its headers (in read()).
+KINDS = [("hold", {}), ("stall", {"after": 0})]
+KIND_IDS = ["open", "read"]
+
+
+def read_whole(path):
+    with open(path, "rb", buffering=0) as file:
+        return file.readall()
+
+
+def read_again(path):
+    """Reads a CAB past the kernel's page cache."""
+    with open(path, "rb", buffering=0) as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        return file.readall()
+
+
+def quickly(func, *args, limit=1.0):
+    """The result of a call that must not take longer than the limit."""
+    began = time.monotonic()
+    reader = Reader(func, *args)
+    result = reader.get(30)
+    took = time.monotonic() - began
+    assert reader.error is None, f"{func.__name__}{args}: {errno.errorcode[reader.error]}"
+    assert took < limit, f"{func.__name__}{args} took {took:.1f} s"
+    return result
+
+
+class Crowd:
+    """A cached CAB, and forty readers of one CAB or of one each, all kept waiting."""
+
+    def __init__(self, emulator, mount, kind, files, timeout):
+        self.emulator = emulator
+        emulator.add_cabs(APP, OTHER_FAILURE, count=2, size=1_000_000)
+        emulator.add_cabs(APP, FAILURE, count=files, size=SIZE)
+        self.mount = mount(timeout=timeout)
+        self.cached = emulator.cabs(APP, OTHER_FAILURE)
+        self.cabs = emulator.cabs(APP, FAILURE)
+        for cab in self.cached:
+            self.mount.verify(cab)
+        os.listdir(self.mount.path / APP / FAILURE)
+        self.before = emulator.requests("blob-get")
+        self.fault = emulator.fault(kind[0], "blob-get", **kind[1])
+        self.began = time.monotonic()
+        self.readers = [Reader(self.read, self.mount.cab(self.cabs[i % files])) for i in range(READERS)]
+        self.parked = min(files, CONNECTIONS)
+        emulator.wait_held(self.parked)
+
+    def read(self, path):
+        """The bytes and the error, and how long it took."""
+        began = time.monotonic()
+        try:
+            return read_whole(path), None, time.monotonic() - began
+        except OSError as error:
+            return None, error.errno, time.monotonic() - began
+
+    def release(self):
+        self.emulator.clear_faults(self.fault)
+
+    def check_right(self, readers=None):
+        for reader, cab in zip(readers or self.readers, self.cabs * READERS):
+            data, error, _ = reader.get(30)
+            assert error is None, errno.errorcode[error]
+            assert data == self.emulator.content(cab["id"])
+
+
+crowds = pytest.mark.parametrize("files", [READERS, 1], ids=["forty-files", "one-file"])
+kinds = pytest.mark.parametrize("kind", KINDS, ids=KIND_IDS)
+
+
+@crowds
+@kinds
+def test_nobody_else_waits(emulator, mount, kind, files):
+    """Everything that does not need the stalled bytes goes on at its usual pace; in the end all readers get theirs."""
+    crowd = Crowd(emulator, mount, kind, files, timeout=60)
+    mnt = crowd.mount.path
+    known, unknown = (crowd.mount.cab(cab) for cab in crowd.cached)
+    expected = emulator.content(crowd.cached[0]["id"])
+    fresh = emulator.add_cabs(OTHER_APP, FAILURE, count=3, size=5000)
+    assert quickly(os.stat, known).st_size == 1_000_000
+    assert quickly(read_again, known) == expected
+    assert len(quickly(os.listdir, mnt / APP / FAILURE)) == files
+    assert quickly(xattrs, crowd.mount.cab(crowd.cabs[0]))["state"] == "remote"
+    assert quickly(os.statvfs, mnt).f_blocks == 0
+    # what takes a request, but not of the kind that stalls
+    assert sorted(quickly(os.listdir, mnt / OTHER_APP / FAILURE)) == sorted(f"{cab}.cab" for cab in fresh)
+    assert quickly(os.stat, mnt / OTHER_APP / FAILURE / f"{fresh[0]}.cab").st_size == 5000
+    assert quickly(os.stat, crowd.mount.cab(crowd.cabs[-1])).st_size == SIZE
+    assert quickly(read_again, unknown) == emulator.content(crowd.cached[1]["id"])
+    assert all(reader.is_alive() for reader in crowd.readers)
+    assert emulator.requests("blob-get") - crowd.before == crowd.parked
+    crowd.release()
+    crowd.check_right()
+    assert emulator.requests("blob-get") - crowd.before == files
+
+
+@crowds
+@kinds
+def test_time_out(emulator, mount, kind, files):
+    """Each reader, one that waits for a connection too, fails with ETIMEDOUT; afterwards everything works again."""
+    crowd = Crowd(emulator, mount, kind, files, timeout=4)
+    for reader in crowd.readers:
+        data, error, took = reader.get(30)
+        assert (data, error) == (None, errno.ETIMEDOUT)
+        assert 3.9 < took < 9.5, f"it took {took:.1f} s"
+    crowd.release()
+    # A download that nobody waits for any more may be ending only now, and takes those down who join it.
+    deadline = time.monotonic() + 5
+    for cab in crowd.cabs:
+        while Reader(read_whole, crowd.mount.cab(cab)).get(20) is None:
+            assert time.monotonic() < deadline
+        crowd.mount.verify(cab)
+    assert emulator.counters(cabs=False)["held"] == 0
+
+
+def start_cat(path):
+    """A pytest in the background ignores SIGINT, and so would its children."""
+    return subprocess.Popen([tool("env"), "--default-signal=INT", "cat", path], stdout=subprocess.DEVNULL)
+
+
+def wait_until(condition, what, timeout=10):
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+@kinds
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_killed_reader(emulator, mount, kind, number):
+    """A reader that is killed is gone at once; others who wait for the same CAB, or for others, get it all the same."""
+    crowd = Crowd(emulator, mount, kind, files=1, timeout=60)
+    alone = emulator.add_cabs(APP, OTHER_FAILURE, seed=2, size=SIZE)[0]
+    with start_cat(crowd.mount.cab(crowd.cabs[0])) as cat:
+        time.sleep(0.3)  # nothing tells that it waits now: the server sees one request for all
+        began = time.monotonic()
+        cat.send_signal(number)
+        assert cat.wait(AT_ONCE) == -number
+        assert time.monotonic() - began < AT_ONCE
+    assert all(reader.is_alive() for reader in crowd.readers)
+    assert emulator.counters(cabs=False)["held"] == 1, "the others' download has ended with it"
+    assert alone
+    crowd.release()
+    crowd.check_right()
+
+
+@kinds
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_nobody_waits_any_more(emulator, mount, kind, number):
+    """With the last reader of a CAB goes its download."""
+    emulator.add_cabs(APP, FAILURE, size=SIZE)
+    m = mount(timeout=60)
+    cab = emulator.cabs()[0]
+    os.stat(m.cab(cab))
+    fault = emulator.fault(kind[0], "blob-get", **kind[1])
+    with start_cat(m.cab(cab)) as cat:
+        emulator.wait_held(1)
+        cat.send_signal(number)
+        assert cat.wait(AT_ONCE) == -number
+    if kind[0] == "stall":  # an open() that was interrupted leaves its download to whoever comes next
+        wait_until(lambda: emulator.counters(cabs=False)["held"] == 0, "the download goes on for nobody")
+    emulator.clear_faults(fault)
+    m.verify(cab)
+
+
+# A program with a handler of its own: interrupted, it goes on; later it does the same again.
+HANDLER = """
+import os, signal, sys
+operation, path = sys.argv[1:]
+def run():
+    if operation == "open":
+        fd = os.open(path, os.O_RDONLY)
+        return str(len(os.pread(fd, 1 << 20, 0)))
+    return str(os.stat(path).st_size) if operation == "stat" else ",".join(sorted(os.listdir(path)))
+class Interrupted(Exception):
+    pass
+def interrupt(*_):
+    raise Interrupted
+signal.signal(signal.SIGINT, interrupt)
+try:
+    print(run())
+except Interrupted:
+    print("interrupted")
+sys.stdout.flush()
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+sys.stdin.readline()
+print(run())
+"""
+
+
+class Program:
+    def __init__(self, operation, path):
+        self.process = subprocess.Popen([sys.executable, "-c", HANDLER, operation, path], text=True,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def line(self, timeout):
+        reader = Reader(self.process.stdout.readline)
+        return reader.get(timeout).strip()
+
+    def interrupt(self):
+        self.process.send_signal(signal.SIGINT)
+
+    def again(self):
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+
+    def close(self):
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.mark.parametrize("operation, path, endpoint, known", [
+    ("open", "{app}/{failure}/{cab}.cab", "blob-get", "{app}/{failure}"),
+    ("stat", "{app}/{failure}/{cab}.cab", "blob-head", "{app}/{failure}"),
+    ("stat", "{app}/{failure}", "batch", ""),  # a failure that no list has: asked for by name
+    ("stat", "{app}/{failure}/{cab}.cab", "batch", "{app}"),
+    ("list", "{app}", "hits", ""),
+    ("list", "{app}/{failure}", "batch", "{app}"),
+    ("stat", "{app}/{failure}", "login", ""),
+], ids=["open", "stat", "lookup-failure", "lookup-cab", "list-failures", "list-cabs", "token"])
+def test_interrupt(emulator, mount, operation, path, endpoint, known):
+    """A signal with a handler ends each wait at once, for the one who got it; he and others can ask again."""
+    emulator.add_cabs(APP, FAILURE, count=3, size=SIZE)
+    emulator.add_cabs(OTHER_APP, OTHER_FAILURE, size=SIZE)
+    m = mount(timeout=60)
+    names = {"app": APP, "failure": FAILURE, "cab": emulator.cabs(APP)[0]["id"]}
+    if known:
+        os.listdir(m.path / known.format(**names))
+    fault = emulator.fault("hold", endpoint)
+    target = str(m.path / path.format(**names))
+    with contextlib.closing(Program(operation, target)) as one, contextlib.closing(Program(operation, target)) as two:
+        emulator.wait_held(1)
+        time.sleep(0.5)  # nothing tells when both wait
+        began = time.monotonic()
+        one.interrupt()
+        assert one.line(10) == "interrupted"
+        assert time.monotonic() - began < AT_ONCE
+        assert quickly(os.listdir, m.path) == [APP]
+        one.again()
+        emulator.clear_faults(fault)
+        assert one.line(30) == two.line(30) != ""
+
+
+# --- the end of a mount -----------------------------------------------------------------------------------------
+
+
+def park_everything(emulator, mount):
+    """Forty readers, a lister, a looker-up and one who wants a size, all of them waiting."""
+    crowd = Crowd(emulator, mount, KINDS[1], files=10, timeout=60)
+    for endpoint in ("batch", "hits", "blob-head"):
+        emulator.fault("hold", endpoint)
+    fresh = emulator.add_cabs(APP, OTHER_FAILURE, seed=2, size=SIZE)
+    assert fresh
+    mnt = crowd.mount.path
+    others = [Reader(os.listdir, mnt / OTHER_APP), Reader(os.stat, mnt / OTHER_APP / FAILURE),
+              Reader(os.stat, crowd.mount.cab(crowd.cabs[-1])), Reader(os.listdir, mnt / OTHER_APP / OTHER_FAILURE)]
+    emulator.wait_held(10 + 4)
+    return crowd, others
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_ended_by_signal(emulator, mount, number):
+    """A signal ends the mount whatever waits there: those who wait get an error, and the place can be used again."""
+    crowd, others = park_everything(emulator, mount)
+    crowd.mount.process.send_signal(number)
+    crowd.mount.wait_end(5)
+    for reader in crowd.readers:
+        data, error, _ = reader.get(5)
+        assert data is None and error in (errno.ENOTCONN, errno.ECONNABORTED, errno.EINTR), error
+    for reader in others:
+        reader.get(5)
+        assert reader.error is not None
+    emulator.clear_faults()
+    crowd.mount.mount()
+    for cab in crowd.cabs + crowd.cached:
+        crowd.mount.verify(cab)
+
+
+def test_forced_unmount(emulator, mount):
+    """umount -f takes the mount from under everybody."""
+    crowd, others = park_everything(emulator, mount)
+    subprocess.run([tool("umount"), "-f", crowd.mount.path], check=False, timeout=10)
+    # what is in use can be aborted, but not be taken away by this call: the program sees the end and does the rest
+    crowd.mount.wait_end(5)
+    for reader in crowd.readers:
+        data, error, _ = reader.get(5)
+        assert data is None and error is not None
+    for reader in others:
+        reader.get(5)
+        assert reader.error is not None
+    emulator.clear_faults()
+    crowd.mount.mount()
+    for cab in crowd.cabs:
+        crowd.mount.verify(cab)
+
+
+def test_lazy_unmount(emulator, mount, directory):
+    """fusermount3 -u -z frees the place at once; who has a file open may read on, and with him the program ends."""
+    crowd, others = park_everything(emulator, mount)
+    subprocess.run(["fusermount3", "-u", "-z", crowd.mount.path], check=True, timeout=10)
+    assert not is_mounted(crowd.mount.path)
+    assert quickly(os.listdir, crowd.mount.path) == []
+    emulator.clear_faults()
+    crowd.check_right()
+    for reader in others:
+        reader.get(10)
+    crowd.mount.wait_end(5)
+    assert crowd.mount.mount()
+    for cab in crowd.cabs:
+        crowd.mount.verify(cab)
+
+
+def test_busy_unmount(emulator, mount):
+    """Without -z a mount that is in use stays, and works on."""
+    crowd = Crowd(emulator, mount, KINDS[1], files=1, timeout=60)
+    result = subprocess.run(["fusermount3", "-u", crowd.mount.path], capture_output=True, text=True, check=False)
+    assert result.returncode != 0 and "busy" in result.stderr
+    crowd.release()
+    crowd.check_right()
+
+
+def test_idle_unmount(emulator, mount):
+    """Nothing that runs behind holds up the end: no connection, no renewal, no reading ahead."""
+    emulator.add_cabs(APP, FAILURE, count=2, size=40_000_000)
+    m = mount(timeout=60)
+    for _ in range(3):
+        cab = emulator.cabs()[0]
+        with open(m.cab(cab), "rb") as file:
+            file.read(4_000_000)  # reading ahead has begun
+        began = time.monotonic()
+        m.unmount()
+        assert time.monotonic() - began < 5
+        m.mount()
+    m.verify(cab)
