@@ -35,6 +35,9 @@ typedef struct {
   CabReadDone done;
   gpointer data;
   gint64 since_us;
+  /* What went by while the cache had no room: the bytes of `passed`, at their place; NULL while there is none. */
+  char *bytes;
+  CabRanges passed;
 } Reader;
 
 /* One transfer under way; known to read.c only. */
@@ -56,6 +59,7 @@ struct CabContent {
   guint64 version;
 
   atomic_bool complete; /* every byte is here: reads need no lock */
+  atomic_bool failing;  /* FAILED, for who has not the lock */
 
   /* owner's lock */
   ContentPhase phase;
@@ -69,10 +73,16 @@ struct CabContent {
   GQueue readers;   /* of Reader, owned */
   CabPlan plan;
   gint64 progress_us;
+  GError *trouble; /* why a read that waited failed; NULL if none did since the last byte */
+  gint64 trouble_us;
   guint64 unsaved; /* bytes that no map speaks of */
   gboolean saving;
   gboolean verified; /* its bytes were compared with the MD5, or there is none */
 };
+
+/* A read that failed is not tried again before that: readers whom the kernel makes wait for the same page come one
+ * after the other, and each would wait as long as the first. */
+#define CAB_TROUBLE_US (1 * G_USEC_PER_SEC)
 
 /* A map is written after that many new bytes, besides when all are here and when nobody has the CAB open. */
 #define CAB_SAVE_STEP ((guint64) 64 << 20)
@@ -104,6 +114,9 @@ void cab_content_cancel (CabContent *self);
 
 /* read.c: the blob is another one, or the bytes are wrong: everything waiting fails with @error, what is on disk goes. */
 void cab_content_fail (CabContent *self, const GError *error);
+
+/* read.c: notes why readers are answered with @error. */
+void cab_content_trouble_locked (CabContent *self, const GError *error);
 
 /* read.c: answers @readers, with their bytes or with @error, and frees them.  No lock held. */
 void cab_content_answer_readers (CabContent *self, GQueue *readers, const GError *error);

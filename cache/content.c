@@ -106,6 +106,7 @@ static CabContent *content_new (CabContents *owner, const CabScope *scope, const
   self->expires = record->expires;
   self->blob = cab_blob_new (owner->options.client, scope, record);
   atomic_init (&self->complete, FALSE);
+  atomic_init (&self->failing, FALSE);
   self->progress_us = g_get_monotonic_time ();
   g_queue_init (&self->streams);
   g_queue_init (&self->openers);
@@ -189,13 +190,8 @@ static gboolean take_map (CabContent *self, CabMap *map) {
 
 /* Opens the store's object and asks for the first bytes if it has none. */
 static void begin (CabContent *self) {
-  g_autoptr (GError) error = NULL;
   g_auto (CabMap) map = {0};
-  self->object = cab_object_open (self->owner->options.store, self->expires, self->id, &map, &error);
-  if (self->object == NULL) {
-    cab_content_fail (self, error);
-    return;
-  }
+  self->object = cab_object_open (self->owner->options.store, self->expires, self->id, &map);
   if (!take_map (self, &map)) {
     cab_content_fetch (self, (CabRange){0, CAB_PLAN_HEAD}, CAB_PLAN_HEAD);
     return;

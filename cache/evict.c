@@ -150,6 +150,9 @@ static gboolean remove_cab (CabStore *store, const char *path, gboolean even_ope
   return TRUE;
 }
 
+/* What has to be free for writes to be tried again on a disk that was full. */
+#define ROOM ((guint64) 16 << 20)
+
 /* Bytes below what the options want free on the file system. */
 static guint64 missing_space (CabStore *store, const CabEvictOptions *options) {
   struct statvfs vfs;
@@ -157,7 +160,21 @@ static guint64 missing_space (CabStore *store, const CabEvictOptions *options) {
     return 0;
   guint64 total = (guint64) vfs.f_blocks * vfs.f_frsize, available = (guint64) vfs.f_bavail * vfs.f_frsize;
   guint64 wanted = MAX (options->free_bytes, total / 100 * options->free_percent);
+  if (cab_store_is_full (store)) /* a write found it so: only then does it matter where no bound is set */
+    wanted = MAX (wanted, ROOM);
   return available < wanted ? wanted - available : 0;
+}
+
+/* One line when it begins and one when it ends. */
+static void tell_full (CabStore *store, gboolean full, guint64 left) {
+  if (full && !cab_store_is_full (store))
+    g_warning ("cache: full with %" G_GUINT64_FORMAT
+               " bytes of CABs, and none that could go (cache-size, cache-free): "
+               "reads go on without being kept",
+               left);
+  else if (!full && cab_store_is_full (store))
+    g_message ("cache: there is room again");
+  cab_store_set_full (store, full);
 }
 
 guint64 cab_evict_sweep (CabStore *store, const CabEvictOptions *options, gint64 now) {
@@ -177,5 +194,6 @@ guint64 cab_evict_sweep (CabStore *store, const CabEvictOptions *options, gint64
   }
   for (guint i = 0; i < dirs->len; i++) /* fails while it is not empty, as it should */
     unlinkat (cab_store_dirfd (store), g_ptr_array_index (dirs, i), AT_REMOVEDIR);
+  tell_full (store, freed < to_free, left);
   return left;
 }

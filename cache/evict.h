@@ -40,7 +40,8 @@ typedef struct {
   gint64 keep_s;
 } CabEvictOptions;
 
-/* One pass over the directory of @store.  Blocks on the disk.  Returns the bytes of CABs that are left. */
+/* One pass over the directory of @store; says to the store whether it is full, which it is where not enough could be
+ * removed.  Blocks on the disk.  Returns the bytes of CABs that are left. */
 guint64 cab_evict_sweep (CabStore *store, const CabEvictOptions *options, gint64 now);
 
 #endif

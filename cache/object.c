@@ -17,7 +17,7 @@
 
 struct CabObject {
   CabStore *store; /* set at creation, as all here */
-  int fd;          /* the data file; its flock is ours */
+  int fd;          /* the data file; its flock is ours.  -1: it takes nothing */
   char *data_path; /* below the store's directory */
   char *map_path;
   gboolean is_private;
@@ -58,6 +58,8 @@ void cab_object_close (CabObject *self) {
     return;
   if (self->fd >= 0)
     close (self->fd);
+  if (cab_store_is_full (self->store) && self->store->written_func != NULL)
+    self->store->written_func (self->store->written_data); /* now it may be removed */
   g_free (self->data_path);
   g_free (self->map_path);
   g_free (self);
@@ -125,41 +127,66 @@ static OpenResult open_shared (CabObject *self, const char *id, CabMap *map, GEr
   return OPEN_DONE;
 }
 
-CabObject *cab_object_open (CabStore *store, gint64 expires, const char *id, CabMap *map, GError **error) {
-  g_autoptr (CabObject) self = object_new (store, expires, id);
+/* One that takes nothing: what is read goes by without being kept. */
+static CabObject *open_none (CabObject *self, const GError *error) {
+  g_warning ("cache: %s; it is read without being kept", error->message);
+  self->is_private = TRUE;
+  return self;
+}
+
+CabObject *cab_object_open (CabStore *store, gint64 expires, const char *id, CabMap *map) {
+  CabObject *self = object_new (store, expires, id);
   g_autofree char *dir = cab_store_dir_name (expires);
+  g_autoptr (GError) error = NULL;
   *map = (CabMap){.modified = CAB_TIME_UNKNOWN};
   /* Removed between open and lock, again and again, would need an eviction for each try. */
   for (guint i = 0; i < 16; i++) {
-    int dirfd = cab_dir_make (store->dirfd, dir, error);
+    g_auto (CabFd) dirfd = cab_dir_make (store->dirfd, dir, &error);
     if (dirfd < 0)
-      return NULL;
-    close (dirfd);
-    OpenResult result = open_shared (self, id, map, error);
+      return open_none (self, error);
+    OpenResult result = open_shared (self, id, map, &error);
     if (result == OPEN_DONE)
-      return g_steal_pointer (&self);
+      return self;
     if (self->fd >= 0)
       close (self->fd);
     self->fd = -1;
     if (result == OPEN_FAILED)
-      return NULL;
+      return open_none (self, error);
     if (result == OPEN_BUSY)
       break;
   }
-  return open_private (self, dir, error) ? g_steal_pointer (&self) : NULL;
+  return open_private (self, dir, &error) ? self : open_none (self, error);
+}
+
+static gboolean refuse_write (CabObject *self, GError **error) {
+  g_set_error (error, CAB_ERROR, CAB_ERROR_NO_SPACE, "the cache has no room for %s", self->data_path);
+  return FALSE;
+}
+
+/* The disk is full, whatever the quota says: nobody tries again before somebody has looked. */
+static gboolean found_full (CabObject *self, GError **error) {
+  CabStore *store = self->store;
+  cab_store_set_full (store, TRUE);
+  if (store->written_func != NULL)
+    store->written_func (store->written_data);
+  return refuse_write (self, error);
 }
 
 gboolean cab_object_write (CabObject *self, guint64 off, const void *bytes, gsize len, GError **error) {
+  CabStore *store = self->store;
   const char *from = bytes;
+  if (self->fd < 0 || cab_store_is_full (store))
+    return refuse_write (self, error);
   for (gsize done = 0; done < len;) {
     ssize_t n = pwrite (self->fd, from + done, len - done, (off_t) (off + done));
     if (n < 0 && errno == EINTR)
       continue;
     if (n < 0)
-      return cab_error_errno (error, "write %s to the cache", self->data_path) != NULL;
+      return errno == ENOSPC || errno == EDQUOT
+                 ? found_full (self, error)
+                 : cab_error_errno (error, "write %s to the cache", self->data_path) != NULL;
     done += (gsize) n;
   }
-  CabStore *store = self->store;
   guint64 before = atomic_fetch_add (&store->written, len);
   if (store->written_func != NULL && before / store->written_step != (before + len) / store->written_step)
     store->written_func (store->written_data);

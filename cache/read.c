@@ -29,34 +29,71 @@ static void stream_drop (Stream *stream) {
 
 /* --- readers ------------------------------------------------------------------------------------------------ */
 
-static void answer_reader (CabContent *self, const Reader *reader) {
-  g_autoptr (GError) error = NULL;
-  g_autofree char *bytes = g_malloc (reader->len);
-  if (cab_object_read (self->object, reader->off, bytes, reader->len, &error))
-    reader->done (reader->data, bytes, reader->len, NULL);
-  else
-    reader->done (reader->data, NULL, 0, error);
+static void reader_free (Reader *reader) {
+  cab_ranges_clear (&reader->passed);
+  g_free (reader->bytes);
+  g_free (reader);
+}
+
+/* Fills in from the store what did not go by. */
+static gboolean complete_bytes (CabContent *self, Reader *reader, GError **error) {
+  CabRange missing;
+  guint64 end = reader->off + reader->len;
+  if (reader->bytes == NULL)
+    reader->bytes = g_malloc (reader->len);
+  for (guint64 at = reader->off; cab_ranges_next_missing (&reader->passed, at, end, &missing); at = missing.end)
+    if (!cab_object_read (self->object, missing.start, reader->bytes + (missing.start - reader->off),
+                          (gsize) (missing.end - missing.start), error))
+      return FALSE;
+  return TRUE;
 }
 
 void cab_content_answer_readers (CabContent *self, GQueue *readers, const GError *error) {
   for (Reader *reader = g_queue_pop_head (readers); reader != NULL; reader = g_queue_pop_head (readers)) {
-    if (error == NULL)
-      answer_reader (self, reader);
+    g_autoptr (GError) local = NULL;
+    if (error == NULL && complete_bytes (self, reader, &local))
+      reader->done (reader->data, reader->bytes, reader->len, NULL);
     else
-      reader->done (reader->data, NULL, 0, error);
-    g_free (reader);
+      reader->done (reader->data, NULL, 0, error != NULL ? error : local);
+    reader_free (reader);
   }
+}
+
+static gboolean is_satisfied_locked (const CabContent *self, const Reader *reader) {
+  CabRange missing;
+  guint64 end = reader->off + reader->len;
+  for (guint64 at = reader->off; cab_ranges_next_missing (&reader->passed, at, end, &missing); at = missing.end)
+    if (!cab_ranges_has (&self->have, missing.start, missing.end))
+      return FALSE;
+  return TRUE;
 }
 
 static void take_satisfied_locked (CabContent *self, GQueue *into) {
   for (GList *link = self->readers.head, *next; link != NULL; link = next) {
-    const Reader *reader = link->data;
     next = link->next;
-    if (!cab_ranges_has (&self->have, reader->off, reader->off + reader->len))
+    if (!is_satisfied_locked (self, link->data))
       continue;
     g_queue_unlink (&self->readers, link);
     g_queue_push_tail_link (into, link);
   }
+}
+
+/* Gives the readers what they want of [off, end) out of hand.  TRUE if somebody wants bytes of [end, stream_end) too. */
+static gboolean pass_by_locked (CabContent *self, guint64 off, guint64 end, const char *bytes,
+                                guint64 stream_end) {
+  gboolean wanted = FALSE;
+  for (GList *link = self->readers.head; link != NULL; link = link->next) {
+    Reader *reader = link->data;
+    CabRange part = {MAX (off, reader->off), MIN (end, reader->off + reader->len)};
+    wanted = wanted || (reader->off < stream_end && reader->off + reader->len > end);
+    if (part.start >= part.end)
+      continue;
+    if (reader->bytes == NULL)
+      reader->bytes = g_malloc (reader->len);
+    memcpy (reader->bytes + (part.start - reader->off), bytes + (part.start - off), part.end - part.start);
+    cab_ranges_add (&reader->passed, part.start, part.end);
+  }
+  return wanted;
 }
 
 /* Those who wait for bytes of @lost that nothing else brings. */
@@ -115,19 +152,13 @@ static gboolean on_facts (gpointer data, const CabFacts *facts, GError **error) 
   return TRUE;
 }
 
-static gboolean on_write (gpointer data, guint64 off, const void *bytes, gsize len, GError **error) {
-  Stream *stream = data;
+/* The bytes are in the store. */
+static void arrived (Stream *stream, guint64 off, gsize len) {
   CabContent *self = stream->content;
-  if (!cab_object_write (self->object, off, bytes, len, error))
-    return FALSE;
   GQueue satisfied = G_QUEUE_INIT;
   gboolean save;
   {
     CAB_LOCK_SCOPE (&self->owner->lock);
-    if (self->phase == CONTENT_FAILED) {
-      g_set_error (error, CAB_ERROR, CAB_ERROR_CANCELLED, "its content has failed");
-      return FALSE;
-    }
     cab_ranges_add (&self->have, off, off + len);
     cab_ranges_remove (&self->coming, off, off + len);
     stream->pos = off + len;
@@ -141,7 +172,46 @@ static gboolean on_write (gpointer data, guint64 off, const void *bytes, gsize l
   cab_content_answer_readers (self, &satisfied, NULL);
   if (save)
     cab_content_push_save (self);
-  return TRUE;
+}
+
+/* The store has no room for the bytes: who waits for them gets them, and nobody else.  FALSE if nobody waits for what
+ * follows. */
+static gboolean passed_by (Stream *stream, guint64 off, const void *bytes, gsize len) {
+  CabContent *self = stream->content;
+  GQueue satisfied = G_QUEUE_INIT;
+  gboolean wanted;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock);
+    cab_ranges_remove (&self->coming, off, off + len);
+    stream->pos = off + len;
+    self->progress_us = g_get_monotonic_time ();
+    wanted = pass_by_locked (self, off, off + len, bytes, stream->end);
+    stream->cancelled = stream->cancelled || !wanted;
+    take_satisfied_locked (self, &satisfied);
+  }
+  cab_content_answer_readers (self, &satisfied, NULL);
+  return wanted;
+}
+
+static gboolean on_write (gpointer data, guint64 off, const void *bytes, gsize len, GError **error) {
+  Stream *stream = data;
+  g_autoptr (GError) local = NULL;
+  if (atomic_load (&stream->content->failing)) {
+    g_set_error (error, CAB_ERROR, CAB_ERROR_CANCELLED, "its content has failed");
+    return FALSE;
+  }
+  if (cab_object_write (stream->content->object, off, bytes, len, &local)) {
+    arrived (stream, off, len);
+    return TRUE;
+  }
+  if (!g_error_matches (local, CAB_ERROR, CAB_ERROR_NO_SPACE)) {
+    g_propagate_error (error, g_steal_pointer (&local));
+    return FALSE;
+  }
+  if (passed_by (stream, off, bytes, len))
+    return TRUE;
+  g_set_error (error, CAB_ERROR, CAB_ERROR_CANCELLED, "nobody waits for the rest");
+  return FALSE;
 }
 
 /* Readers that a stream we cancelled leaves behind: somebody opened the CAB again meanwhile. */
@@ -297,6 +367,7 @@ void cab_content_fail (CabContent *self, const GError *error) {
     self->phase = CONTENT_FAILED;
     self->failed = g_error_copy (error);
     atomic_store (&self->complete, FALSE);
+    atomic_store (&self->failing, TRUE);
     cab_queue_steal (&self->openers, &openers);
     cab_queue_steal (&self->readers, &readers);
     left = cab_content_leave_locked (self);
@@ -312,6 +383,11 @@ void cab_content_fail (CabContent *self, const GError *error) {
 
 /* --- reading ------------------------------------------------------------------------------------------------ */
 
+/* Nothing is fetched ahead for which there is no room. */
+static guint64 read_ahead (const CabContent *self) {
+  return cab_store_is_full (self->owner->options.store) ? 0 : self->owner->options.read_ahead;
+}
+
 /* @len cut at the end of the file. */
 static gsize clamp (const CabContent *self, guint64 off, gsize len) {
   return off >= self->size ? 0 : (gsize) MIN (len, self->size - off);
@@ -326,7 +402,7 @@ gboolean cab_content_read_now (CabContent *self, guint64 off, gsize len, void *b
       CAB_LOCK_SCOPE (&self->owner->lock);
       if (self->phase != CONTENT_READY || !cab_ranges_has (&self->have, off, end))
         return FALSE;
-      zone = cab_plan_read (&self->plan, off, end, self->size, self->owner->options.read_ahead);
+      zone = cab_plan_read (&self->plan, off, end, self->size, read_ahead (self));
     }
     cab_content_fetch (self, zone, end);
   }
@@ -338,7 +414,11 @@ gboolean cab_content_read_now (CabContent *self, guint64 off, gsize len, void *b
 
 void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone done, gpointer data) {
   Reader *reader = g_new (Reader, 1);
-  *reader = (Reader){off, clamp (self, off, len), done, data, g_get_monotonic_time ()};
+  *reader = (Reader){.off = off,
+                     .len = clamp (self, off, len),
+                     .done = done,
+                     .data = data,
+                     .since_us = g_get_monotonic_time ()};
   GQueue now = G_QUEUE_INIT;
   CabRange zone = {0, 0}, range = {off, off + reader->len};
   g_autoptr (GError) error = NULL;
@@ -351,7 +431,7 @@ void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone don
       g_queue_push_tail (&now, reader);
     } else {
       g_queue_push_tail (&self->readers, reader);
-      zone = cab_plan_read (&self->plan, range.start, range.end, self->size, self->owner->options.read_ahead);
+      zone = cab_plan_read (&self->plan, range.start, range.end, self->size, read_ahead (self));
     }
   }
   if (!g_queue_is_empty (&now)) {

@@ -18,7 +18,8 @@ struct CabStore {
   void (*written_func) (gpointer data);
   gpointer written_data;
 
-  atomic_ullong written; /* bytes since cab_store_take_written() */
+  atomic_ullong written; /* bytes, ever */
+  atomic_bool full;
 };
 
 /* "20170507T135343Z/<id><suffix>", below the store's directory. */

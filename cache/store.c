@@ -105,6 +105,7 @@ CabStore *cab_store_new (const char *dir, GError **error) {
   self->dirfd = cab_fd_steal (&dirfd);
   self->lockfd = cab_fd_steal (&lockfd);
   atomic_init (&self->written, 0);
+  atomic_init (&self->full, FALSE);
   return self;
 }
 
@@ -124,8 +125,12 @@ char *cab_store_dir_name (gint64 expires) {
   return expires == CAB_TIME_UNKNOWN ? g_strdup (NEVER_EXPIRES) : cab_time_format_basic (expires);
 }
 
-guint64 cab_store_take_written (CabStore *self) {
-  return atomic_exchange (&self->written, 0);
+void cab_store_set_full (CabStore *self, gboolean full) {
+  atomic_store (&self->full, full);
+}
+
+gboolean cab_store_is_full (CabStore *self) {
+  return atomic_load (&self->full);
 }
 
 void cab_store_set_written_func (CabStore *self, guint64 bytes, void (*func) (gpointer data), gpointer data) {

@@ -33,15 +33,20 @@ int cab_store_dirfd (const CabStore *self);
 /* Name of the directory for an expiration time in Unix seconds; one for CAB_TIME_UNKNOWN sorts behind all. */
 char *cab_store_dir_name (gint64 expires);
 
-/* Bytes that were written since the last call, by this process: for the thread that watches the quota. */
-guint64 cab_store_take_written (CabStore *self);
-
-/* Calls @func on the writing thread after each @bytes that were written.  Set once, before the first object. */
+/* Calls @func on the writing thread after each @bytes that were written, and when the disk is found full: for the
+ * thread that watches the quota.  Set once, before the first object. */
 void cab_store_set_written_func (CabStore *self, guint64 bytes, void (*func) (gpointer data), gpointer data);
 
+/* While it is set, writes are refused with NO_SPACE.  Set by who watches the quota, and by a write that finds the disk
+ * full. */
+void cab_store_set_full (CabStore *self, gboolean full);
+gboolean cab_store_is_full (CabStore *self);
+
 /* Opens the object of CAB @id, made if it is not there.  @map is filled with what it holds; its `have` is empty and its
- * `born` NULL for a new one.  A damaged object is logged, counted, emptied. */
-CabObject *cab_object_open (CabStore *self, gint64 expires, const char *id, CabMap *map, GError **error);
+ * `born` NULL for a new one.  A damaged object is logged, counted, emptied.
+ * Where the disk has no room for it, or does not let us, the object is one that takes nothing: every write fails with
+ * NO_SPACE. */
+CabObject *cab_object_open (CabStore *self, gint64 expires, const char *id, CabMap *map);
 
 /* Ends the object.  The data stays, unless it is private. */
 void cab_object_close (CabObject *self);

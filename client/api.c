@@ -214,7 +214,7 @@ gboolean cab_api_parse_page (const CabScope *scope, guint way, const void *bytes
   }
   guint n = (guint)json_array_size (rows);
   *page = (CabPage){
-      .rows = n,
+      .rows = MIN (n, call->top), /* doubled ones, above what was asked for, do not move the next page */
       .added = added,
       .last = added == 0 || (n < call->top && !has_next_link (root)),
   };

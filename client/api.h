@@ -38,7 +38,7 @@ guint cab_api_ways (const CabScope *scope);
 char *cab_api_list_path (const CabScope *scope, guint way, const CabWindow *window, guint64 skip);
 
 typedef struct {
-  guint rows;    /* rows in the answer */
+  guint rows;    /* rows in the answer, at most what was asked for: by that many the next page begins later */
   guint added;   /* of them those that were new: cab_records_builder_add() */
   gboolean last; /* no page follows (api-contract.md 3.5, step 3) */
 } CabPage;

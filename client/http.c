@@ -134,6 +134,8 @@ static void set_security (CURL *easy, const CabHttp *http, const char *url) {
 static void set_connection (CURL *easy, const CabRequest *request) {
   const CabHttp *http = request->http;
   const CabLane *lane = &http->lanes[request->lane].config;
+  /* Without TLS nobody says which HTTP it will be, and PIPEWAIT would wait for the first answer to tell. */
+  gboolean http2 = lane->http2 && g_ascii_strncasecmp (request->url, "https:", 6) == 0;
   curl_easy_setopt (easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt (easy, CURLOPT_QUICK_EXIT, 1L); /* else ending a request waits for its name look-up */
   curl_easy_setopt (easy, CURLOPT_TCP_NODELAY, 1L);
@@ -144,8 +146,8 @@ static void set_connection (CURL *easy, const CabRequest *request) {
   curl_easy_setopt (easy, CURLOPT_MAXAGE_CONN, trusted_idle_s (http));
   curl_easy_setopt (easy, CURLOPT_FRESH_CONNECT, request->fresh ? 1L : 0L);
   curl_easy_setopt (easy, CURLOPT_HTTP_VERSION,
-                    lane->http2 ? (long) CURL_HTTP_VERSION_2TLS : (long) CURL_HTTP_VERSION_1_1);
-  curl_easy_setopt (easy, CURLOPT_PIPEWAIT, lane->http2 ? 1L : 0L);
+                    http2 ? (long) CURL_HTTP_VERSION_2TLS : (long) CURL_HTTP_VERSION_1_1);
+  curl_easy_setopt (easy, CURLOPT_PIPEWAIT, http2 ? 1L : 0L);
   if (lane->buffer > 0)
     curl_easy_setopt (easy, CURLOPT_BUFFERSIZE, (long) lane->buffer);
   if (lane->compressed)

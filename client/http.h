@@ -104,7 +104,8 @@ typedef struct {
   void (*done) (gpointer data, const CabAnswer *answer, const GError *error);
 } CabRequestSink;
 
-/* Any thread.  Copies all; what was copied is wiped when freed.  Returns a reference. */
+/* Any thread; from another than the transport's, callbacks may come before it returns.  Copies all; what was copied is
+ * wiped when freed.  Returns a reference. */
 CabRequest *cab_http_send (CabHttp *self, const CabRequestSpec *spec, const CabRequestSink *sink,
                            gpointer data);
 

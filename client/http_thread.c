@@ -58,8 +58,23 @@ static void leave_state (CabRequest *self) {
   g_queue_unlink (&http->all, &self->all);
 }
 
+static const char *method_name (const CabRequest *self) {
+  static const char *const names[] = {
+      [CAB_METHOD_GET] = "GET", [CAB_METHOD_HEAD] = "HEAD", [CAB_METHOD_POST] = "POST"};
+  return names[self->method];
+}
+
+static void tell (const CabRequest *self, const GError *error) {
+  if (!g_log_get_debug_enabled () || self->url == NULL) /* at some 10,000 a second even a dropped line counts */
+    return;
+  g_autofree char *url = cab_address_redact (self->url);
+  g_debug ("%s %s: %d%s%s", method_name (self), url, self->answer.status, error != NULL ? ", " : "",
+           error != NULL ? error->message : "");
+}
+
 static void finish (CabRequest *self, const GError *error) {
   leave_state (self);
+  tell (self, error);
   self->sink.done (self->data, &self->answer, error);
   cab_wire_put_back (self);
   cab_request_unref (self);
@@ -70,9 +85,7 @@ void cab_request_end (CabRequest *self) {
 }
 
 void cab_request_fail (CabRequest *self, CabErrorCode code, const char *what) {
-  static const char *const methods[] = {
-      [CAB_METHOD_GET] = "GET", [CAB_METHOD_HEAD] = "HEAD", [CAB_METHOD_POST] = "POST"};
-  g_autoptr (GError) error = g_error_new (CAB_ERROR, (int) code, "%s %s: %s", methods[self->method],
+  g_autoptr (GError) error = g_error_new (CAB_ERROR, (int) code, "%s %s: %s", method_name (self),
                                           self->host != NULL ? self->host : "(no host)", what);
   finish (self, error);
 }

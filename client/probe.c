@@ -25,7 +25,8 @@ static CabReachQuestion question (gpointer data) {
 
 /* The whole blob in place of a byte of it is not read. */
 static CabBody head (gpointer data, const CabAnswer *answer) {
-  return cab_answer_status (answer) == 200 ? CAB_BODY_STOP : CAB_BODY_KEEP;
+  Probe *self = data;
+  return self->by_range && cab_answer_status (answer) == 200 ? CAB_BODY_STOP : CAB_BODY_KEEP;
 }
 
 static CabReachNext take (Probe *self, const CabAnswer *answer, guint64 size, GError **error) {

@@ -214,6 +214,12 @@ static void done (gpointer data, const CabAnswer *answer, const GError *error) {
   g_free (self);
 }
 
+static guint stall_ms (const CabClientOptions *options) {
+  if (options->retries < 2)
+    return options->timeout_ms;
+  return MIN (options->timeout_ms, MAX (LEAST_STALL_MS, options->timeout_ms / 2));
+}
+
 CabReach *cab_reach_new (CabBlob *blob, guint lane, guint priority, const CabReachSink *sink, gpointer data) {
   CabReach *self = g_new0 (CabReach, 1);
   const CabClientOptions *options = &blob->client->options;
@@ -226,7 +232,7 @@ CabReach *cab_reach_new (CabBlob *blob, guint lane, guint priority, const CabRea
                          .kind = CAB_RETRY_BLOB,
                          .tries = options->retries,
                          .timeout_ms = options->timeout_ms,
-                         .stall_ms = MIN (options->timeout_ms, MAX (LEAST_STALL_MS, options->timeout_ms / 2))};
+                         .stall_ms = stall_ms (options)};
   CabAskSink ask = {
       .question = question, .ready = ready, .head = head, .body = body, .answered = answered, .done = done};
   self->ask = cab_ask_new (&config, &ask, self);

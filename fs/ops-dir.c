@@ -31,6 +31,8 @@ static void reply_dir (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, C
   info->fh = (guint64) (gsize) dir;
   info->cache_readdir = 1;
   info->keep_cache = atomic_exchange (&cab_dir_node (dir)->version, version) == version;
+  if (!info->keep_cache)
+    cab_notify_attributes (fs->notify, cab_dir_node (dir)->ino); /* its date is that of the newest entry */
   if (fuse_reply_open (req, info) != 0)
     close_dir (fs, dir);
 }
@@ -61,6 +63,8 @@ static void on_list (gpointer data, const CabListing *listing, const GError *err
   CabCall *call = data;
   CabFs *fs = call->fs;
   CabDir *dir;
+  if (call->node->kind == CAB_NODE_APPLICATION && error == NULL && cab_records_count (listing->records) > 0)
+    cab_reached_add (fs->reached, call->node->name, NULL); /* the services know it, whoever named it */
   /* Where failures cannot be listed, those that were reached are there all the same. */
   if (call->node->kind == CAB_NODE_APPLICATION)
     dir = open_application (fs, call->node, error == NULL ? listing->records : NULL);

@@ -40,8 +40,9 @@ void cab_reached_add (CabReached *self, const char *application, const char *fai
   if (failures == NULL) {
     failures = g_tree_new_full (compare, NULL, g_free, NULL);
     g_tree_insert (self->applications, g_strdup (application), failures);
+    self->version++;
   }
-  if (g_tree_lookup_extended (failures, failure, NULL, NULL))
+  if (failure == NULL || g_tree_lookup_extended (failures, failure, NULL, NULL))
     return;
   g_tree_insert (failures, g_strdup (failure), NULL);
   self->version++;

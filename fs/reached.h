@@ -14,7 +14,7 @@ typedef struct CabReached CabReached;
 CabReached *cab_reached_new (void);
 void cab_reached_free (CabReached *self);
 
-/* A failure that the services know, and with it its application. */
+/* A failure that the services know, and with it its application; or, where @failure is NULL, that alone. */
 void cab_reached_add (CabReached *self, const char *application, const char *failure);
 
 /* Sorted; of @application, or the applications themselves for NULL. */

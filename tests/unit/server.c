@@ -25,6 +25,7 @@ struct Server {
   gboolean released;  /* lock */
   gboolean closing;   /* lock */
   guint active, peak; /* lock */
+  guint connections;  /* lock */
 };
 
 typedef struct {
@@ -234,6 +235,13 @@ static void on_end (void *data, struct MHD_Connection *connection, void **state,
   g_free (work);
 }
 
+static void on_connection (void *data, struct MHD_Connection *connection, void **state,
+                           enum MHD_ConnectionNotificationCode code) {
+  Server *self = data;
+  CAB_LOCK_SCOPE (&self->lock);
+  self->connections += code == MHD_CONNECTION_NOTIFY_STARTED;
+}
+
 /* --- life --------------------------------------------------------------------------------------------------- */
 
 Server *server_new (ServerHandler handler, gpointer data) {
@@ -250,7 +258,8 @@ Server *server_new (ServerHandler handler, gpointer data) {
   self->daemon = MHD_start_daemon (
       MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_THREAD_PER_CONNECTION | MHD_USE_SUPPRESS_DATE_NO_CLOCK, 0, NULL,
       NULL, on_request, self, MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_URI_LOG_CALLBACK, on_uri, NULL,
-      MHD_OPTION_NOTIFY_COMPLETED, on_end, self, MHD_OPTION_END);
+      MHD_OPTION_NOTIFY_COMPLETED, on_end, self, MHD_OPTION_NOTIFY_CONNECTION, on_connection, self,
+      MHD_OPTION_END);
   g_assert_nonnull (self->daemon);
   self->url = g_strdup_printf ("http://127.0.0.1:%u",
                                (guint) MHD_get_daemon_info (self->daemon, MHD_DAEMON_INFO_BIND_PORT)->port);
@@ -317,6 +326,11 @@ void server_release (Server *self) {
   CAB_LOCK_SCOPE (&self->lock);
   self->released = TRUE;
   pthread_cond_broadcast (&self->changed);
+}
+
+guint server_connections (Server *self) {
+  CAB_LOCK_SCOPE (&self->lock);
+  return self->connections;
 }
 
 guint server_peak (Server *self) {

@@ -59,6 +59,8 @@ char *server_request (Server *self, const char *what, guint nth);
 void server_wait (Server *self, const char *what, guint count);
 /* Answers that are held go on, and no other is held from now on. */
 void server_release (Server *self);
+/* Connections so far. */
+guint server_connections (Server *self);
 /* Most requests that were being answered at the same time. */
 guint server_peak (Server *self);
 

@@ -178,6 +178,24 @@ static void test_probe_without_head (void) {
   g_assert_cmpuint (server_count (scene.rig->blobs, "HEAD"), ==, 1);
 }
 
+/* A connection serves one request after the other, refusals included. */
+static void test_connections (void) {
+  SCENE (scene, good);
+  g_autoptr (CabBlob) blob = blob_with_address (&scene, 3600);
+  for (guint i = 0; i < 10; i++) {
+    OUTCOME (probe);
+    OUTCOME (get);
+    OUTCOME (refused);
+    rig_probe (blob, &probe);
+    rig_assert_ok (&probe);
+    rig_get (blob, 0, 100, NULL, &get);
+    rig_assert_ok (&get);
+    rig_get (blob, 0, 100, OTHER, &refused);
+    rig_assert_error (&refused, CAB_ERROR_CHANGED);
+  }
+  g_assert_cmpuint (server_connections (scene.rig->blobs), ==, 1);
+}
+
 static void empty (Exchange *exchange, gpointer data) {
   server_blob (exchange, "", 0, ETAG);
 }
@@ -558,10 +576,10 @@ static void test_pauses_host (void) {
   OUTCOME (probe);
   gint64 start = g_get_monotonic_time ();
   first.next = second.next = 0;
-  g_autoptr (CabTransfer) one = cab_blob_get (blob, 0, 10, NULL, CAB_PRIORITY_READER, &outcome_sink, &first);
+  cab_transfer_unref (cab_blob_get (blob, 0, 10, NULL, CAB_PRIORITY_READER, &outcome_sink, &first));
   server_wait (scene.rig->blobs, GET_BLOB, 1);
   g_usleep (50000); /* the answer is on its way, and nothing tells when it is there */
-  g_autoptr (CabTransfer) two = cab_blob_get (blob, 0, 10, NULL, CAB_PRIORITY_READER, &outcome_sink, &second);
+  cab_transfer_unref (cab_blob_get (blob, 0, 10, NULL, CAB_PRIORITY_READER, &outcome_sink, &second));
   cab_blob_probe (blob, outcome_probed, &probe);
   latch_wait (&probe.latch, 1);
   g_assert_cmpint (g_get_monotonic_time () - start, >=, 950000);
@@ -714,11 +732,11 @@ static void test_priority (void) {
   ahead.next = 100;
   reader.next = 200;
   raised.next = 300;
-  g_autoptr (CabTransfer) a = cab_blob_get (blob, 0, 10, NULL, CAB_PRIORITY_READER, &outcome_sink, &first);
+  cab_transfer_unref (cab_blob_get (blob, 0, 10, NULL, CAB_PRIORITY_READER, &outcome_sink, &first));
   server_wait (scene.rig->blobs, GET_BLOB, 1);
-  g_autoptr (CabTransfer) b = cab_blob_get (blob, 100, 10, NULL, CAB_PRIORITY_AHEAD, &outcome_sink, &ahead);
+  cab_transfer_unref (cab_blob_get (blob, 100, 10, NULL, CAB_PRIORITY_AHEAD, &outcome_sink, &ahead));
   g_autoptr (CabTransfer) d = cab_blob_get (blob, 300, 10, NULL, CAB_PRIORITY_AHEAD, &outcome_sink, &raised);
-  g_autoptr (CabTransfer) c = cab_blob_get (blob, 200, 10, NULL, CAB_PRIORITY_READER, &outcome_sink, &reader);
+  cab_transfer_unref (cab_blob_get (blob, 200, 10, NULL, CAB_PRIORITY_READER, &outcome_sink, &reader));
   cab_transfer_set_priority (d, CAB_PRIORITY_READER);
   OUTCOME (after); /* of the jobs above */
   cab_blob_probe (blob, outcome_probed, &after);
@@ -783,6 +801,7 @@ int main (int argc, char **argv) {
   g_test_add_func ("/blob/get", test_get);
   g_test_add_func ("/blob/probe", test_probe);
   g_test_add_func ("/blob/probe-without-head", test_probe_without_head);
+  g_test_add_func ("/blob/connections", test_connections);
   g_test_add_func ("/blob/empty", test_empty);
   g_test_add_func ("/blob/past-the-end", test_past_the_end);
   g_test_add_func ("/blob/no-address", test_no_address);

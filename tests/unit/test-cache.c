@@ -16,12 +16,14 @@ typedef struct {
   char *dir;
   CabCache *cache;
   CabScope *scope;
+  guint64 size_limit; /* of the next cache that is opened */
 } Fixture;
 
 static void open_cache (Fixture *f, guint timeout_ms) {
   g_autoptr (GError) error = NULL;
   g_autofree char *dir = g_build_filename (f->dir, "cache", NULL);
   CabCacheOptions options = {.dir = dir,
+                             .size_limit = f->size_limit,
                              .keep_s = 86400,
                              .listing_ttl_s = 300,
                              .read_ahead = 8 * MIB,
@@ -424,6 +426,38 @@ static void test_partial_survives (Fixture *f, gconstpointer unused) {
   cab_content_unref (again.content);
 }
 
+/* Nothing can go, because all is open: who reads gets the right bytes, and no more is kept. */
+static void test_full (Fixture *f, gconstpointer unused) {
+  guint64 size = 64 * MIB;
+  fake_set_blob (size, "\"big\"");
+  close_cache (f);
+  f->size_limit = 1;
+  g_test_expect_message (NULL, G_LOG_LEVEL_WARNING, "*reads go on without being kept*");
+  open_cache (f, 60000);
+  g_auto (Result) opened = RESULT_INIT;
+  open_now (f, "a", &opened);
+  fake_answer_get (take_get (), G_MAXUINT64, 65536, NULL);
+  wait_for (&opened);
+  CabRecord record = record_of ("a");
+  guint64 off = 0;
+  for (guint64 kept = 0; off < 40 * MIB; off += 100000) {
+    g_auto (Result) read = RESULT_INIT;
+    cab_content_read (opened.content, off, 100000, on_read, &read);
+    while (calls_of (&read) == 0)
+      fake_answer_get (take_get (), G_MAXUINT64, 65536, NULL);
+    g_assert_no_error (read.error);
+    g_assert_cmpuint (read.number, ==, 100000);
+    assert_bytes (read.bytes, off, 100000);
+    guint64 now = cab_cache_bytes (f->cache, &record);
+    if (off > 32 * MIB) /* by then the sweep that follows the first 8 MiB has long been made */
+      g_assert_cmpuint (now, ==, kept);
+    kept = now;
+  }
+  cab_content_unref (opened.content);
+  cab_cache_stop (f->cache);
+  g_test_assert_expected_messages ();
+}
+
 /* --- many at once --------------------------------------------------------------------------------------------- */
 
 /* Answers transfers as a bad network would: in pieces, cut, refused. */
@@ -503,6 +537,7 @@ int main (int argc, char **argv) {
   CACHE_TEST ("read/changed", test_changed);
   CACHE_TEST ("read/deadline", test_read_deadline);
   CACHE_TEST ("read/partial-survives", test_partial_survives);
+  CACHE_TEST ("full", test_full);
   CACHE_TEST ("crowd", test_crowd);
   return g_test_run ();
 }

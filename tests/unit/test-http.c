@@ -19,6 +19,7 @@ typedef struct {
 /* What came of a request. */
 typedef struct {
   Latch latch;
+  CabHttp *http;
   CabRequest *request;
   int status;
   char *body;
@@ -290,27 +291,34 @@ static void go (gpointer data) {
   cab_request_go (self->request, self->go_to, NULL);
 }
 
+/* On the transport's thread, so that the request is known when it is ready. */
+static void send_asking (gpointer data) {
+  Result *self = data;
+  const CabRequestSink sink = {.ready = on_ready, .done = on_done};
+  const CabRequestSpec spec = {.stall_ms = 10000, .limit = 1024};
+  self->request = cab_http_send (self->http, &spec, &sink, self);
+}
+
 static void test_ready (void) {
   STAGE (stage);
   RESULT (at_once);
   RESULT (later);
   RESULT (never);
   g_autofree char *url = g_strconcat (server_url (stage.server), "/chosen", NULL);
-  CabRequestSink sink = {.ready = on_ready, .done = on_done};
-  CabRequestSpec spec = {.stall_ms = 10000, .limit = 1024};
+  at_once.http = later.http = never.http = stage.http;
   at_once.go_to = url;
-  at_once.request = cab_http_send (stage.http, &spec, &sink, &at_once);
+  cab_http_run (stage.http, send_asking, &at_once);
   latch_wait (&at_once.latch, 1);
   g_assert_no_error (at_once.error);
   g_autofree char *sent = server_request (stage.server, "GET /chosen", 0);
   g_assert_nonnull (strstr (sent, "Range: bytes=1-2\n"));
-  later.request = cab_http_send (stage.http, &spec, &sink, &later);
+  cab_http_run (stage.http, send_asking, &later);
   latch_wait (&later.latch, 1);
   later.go_to = url;
   cab_http_run (stage.http, go, &later);
   latch_wait (&later.latch, 2);
   g_assert_no_error (later.error);
-  never.request = cab_http_send (stage.http, &spec, &sink, &never);
+  cab_http_run (stage.http, send_asking, &never);
   latch_wait (&never.latch, 1);
   cab_request_cancel (never.request);
   latch_wait (&never.latch, 2);

@@ -56,7 +56,7 @@ static char *path_of (const Fixture *f, const char *name) {
 static void save_object (Fixture *f, const char *id, guint64 have) {
   g_autoptr (GError) error = NULL;
   g_auto (CabMap) map = {0};
-  g_autoptr (CabObject) object = cab_object_open (f->store, EXPIRES, id, &map, &error);
+  g_autoptr (CabObject) object = cab_object_open (f->store, EXPIRES, id, &map);
   g_assert_no_error (error);
   char bytes[1000];
   memset (bytes, 'x', sizeof bytes);
@@ -72,7 +72,7 @@ static void save_object (Fixture *f, const char *id, guint64 have) {
 static guint64 reopened_bytes (Fixture *f) {
   g_autoptr (GError) error = NULL;
   g_auto (CabMap) map = {0};
-  g_autoptr (CabObject) object = cab_object_open (f->store, EXPIRES, ID, &map, &error);
+  g_autoptr (CabObject) object = cab_object_open (f->store, EXPIRES, ID, &map);
   g_assert_no_error (error);
   return cab_ranges_total (&map.have);
 }
@@ -81,7 +81,7 @@ static void test_round_trip (Fixture *f, gconstpointer unused) {
   save_object (f, ID, 600);
   g_autoptr (GError) error = NULL;
   g_auto (CabMap) map = {0};
-  g_autoptr (CabObject) object = cab_object_open (f->store, EXPIRES, ID, &map, &error);
+  g_autoptr (CabObject) object = cab_object_open (f->store, EXPIRES, ID, &map);
   g_assert_no_error (error);
   g_assert_cmpuint (map.size, ==, 1000);
   g_assert_cmpstr (map.etag, ==, "\"0x1 2\"");
@@ -159,9 +159,9 @@ static void test_swapped_map (Fixture *f, gconstpointer unused) {
 static void test_two_writers (Fixture *f, gconstpointer unused) {
   g_autoptr (GError) error = NULL;
   g_auto (CabMap) first_map = {0}, second_map = {0};
-  g_autoptr (CabObject) first = cab_object_open (f->store, EXPIRES, ID, &first_map, &error);
+  g_autoptr (CabObject) first = cab_object_open (f->store, EXPIRES, ID, &first_map);
   g_assert_no_error (error);
-  CabObject *second = cab_object_open (f->store, EXPIRES, ID, &second_map, &error);
+  CabObject *second = cab_object_open (f->store, EXPIRES, ID, &second_map);
   g_assert_no_error (error);
   g_assert_true (cab_object_write (first, 0, "aaaa", 4, &error));
   g_assert_true (cab_object_write (second, 0, "bbbb", 4, &error));
@@ -182,7 +182,7 @@ static void test_two_writers (Fixture *f, gconstpointer unused) {
 static void test_removed_while_open (Fixture *f, gconstpointer unused) {
   g_autoptr (GError) error = NULL;
   g_auto (CabMap) map = {0};
-  g_autoptr (CabObject) object = cab_object_open (f->store, EXPIRES, ID, &map, &error);
+  g_autoptr (CabObject) object = cab_object_open (f->store, EXPIRES, ID, &map);
   g_assert_true (cab_object_write (object, 0, "abcd", 4, &error));
   g_autofree char *data_path = path_of (f, ID ".cab");
   g_assert_cmpint (g_remove (data_path), ==, 0);
@@ -198,7 +198,7 @@ static void test_removed_while_open (Fixture *f, gconstpointer unused) {
 static void test_discard (Fixture *f, gconstpointer unused) {
   save_object (f, ID, 600);
   g_auto (CabMap) map = {0};
-  CabObject *object = cab_object_open (f->store, EXPIRES, ID, &map, NULL);
+  CabObject *object = cab_object_open (f->store, EXPIRES, ID, &map);
   cab_object_discard (object);
   cab_object_close (object);
   g_assert_cmpuint (cab_store_bytes (f->store, EXPIRES, ID), ==, 0);
@@ -274,7 +274,7 @@ static void test_sweep (Fixture *f, gconstpointer unused) {
   g_assert_cmpuint (cab_evict_sweep (f->store, &options, EXPIRES - 1), ==, 2 * bytes);
   /* Over the limit: one goes, and not the one that is open. */
   g_auto (CabMap) map = {0};
-  CabObject *object = cab_object_open (f->store, EXPIRES, ID, &map, NULL);
+  CabObject *object = cab_object_open (f->store, EXPIRES, ID, &map);
   options.size_limit = bytes;
   g_assert_cmpuint (cab_evict_sweep (f->store, &options, EXPIRES - 1), ==, bytes);
   g_assert_cmpuint (cab_store_bytes (f->store, EXPIRES, ID), ==, bytes);
