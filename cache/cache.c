@@ -253,9 +253,8 @@ guint64 cab_cache_bytes (CabCache *self, const CabRecord *record) {
              : cab_store_bytes (self->store, record->expires, record->id);
 }
 
-void cab_cache_local (CabCache *self, const CabRecord *record, CabLocal *out) {
-  if (cab_contents_local (self->contents, record, out))
-    return;
+/* What the disk has of a CAB that nobody has open. */
+static void look_at_disk (CabCache *self, const CabRecord *record, CabLocal *out) {
   g_auto (CabMap) map = {0};
   *out = (CabLocal){0};
   if (!cab_store_peek (self->store, record->expires, record->id, &map))
@@ -266,4 +265,14 @@ void cab_cache_local (CabCache *self, const CabRecord *record, CabLocal *out) {
   out->md5 = g_steal_pointer (&map.md5);
   if (cab_ranges_has (&map.have, 0, MIN (8, map.size)))
     sniff (self, record, out);
+}
+
+void cab_cache_local (CabCache *self, const CabScope *scope, const CabRecord *record, CabLocal *out) {
+  char md5[33] = "";
+  guint64 size;
+  if (!cab_contents_local (self->contents, record, out))
+    look_at_disk (self, record, out);
+  if (out->md5 == NULL && cab_sizes_peek (self->sizes, scope, record->id, CAB_LOOK_ASIDE, &size, md5) &&
+      *md5 != '\0')
+    out->md5 = g_strdup (md5);
 }

@@ -122,6 +122,6 @@ typedef struct {
   char kind[16]; /* interface.md section 4; "" while the first bytes are not here */
 } CabLocal;
 
-void cab_cache_local (CabCache *self, const CabRecord *record, CabLocal *out);
+void cab_cache_local (CabCache *self, const CabScope *scope, const CabRecord *record, CabLocal *out);
 
 #endif

@@ -68,6 +68,7 @@ void cab_content_drop (CabContent *self) {
   cab_ranges_clear (&self->have);
   cab_ranges_clear (&self->coming);
   g_clear_error (&self->failed);
+  g_clear_error (&self->trouble);
   g_free (self->key);
   g_free (self->id);
   g_free (self->etag);
@@ -84,13 +85,18 @@ CabContent *cab_content_ref (CabContent *self) {
 void cab_content_unref (CabContent *self) {
   if (self == NULL)
     return;
+  GQueue orphans = G_QUEUE_INIT;
   gboolean last;
   {
     CAB_LOCK_SCOPE (&self->owner->lock);
     last = --self->users == 0;
+    if (last) /* reads of callers that were interrupted: nobody waits for their bytes */
+      cab_queue_steal (&self->readers, &orphans);
   }
   if (last) {
+    g_autoptr (GError) error = g_error_new_literal (CAB_ERROR, CAB_ERROR_CANCELLED, "closed");
     cab_content_cancel (self); /* what nobody reads is not fetched on */
+    cab_content_answer_readers (self, &orphans, error);
     cab_content_settle (self);
   }
   cab_content_drop (self);
@@ -311,7 +317,8 @@ static gboolean is_late (gint64 since_us, const CabContent *content, gint64 now_
   return now_us - MAX (since_us, content->progress_us) >= timeout_us;
 }
 
-static void take_late_locked (CabContent *content, gint64 now_us, GQueue *openers, GQueue *readers) {
+static void take_late_locked (CabContent *content, gint64 now_us, const GError *error, GQueue *openers,
+                              GQueue *readers) {
   for (GList *link = content->openers.head, *next; link != NULL; link = next) {
     next = link->next;
     if (!is_late (((const Opener *) link->data)->since_us, content, now_us))
@@ -325,21 +332,22 @@ static void take_late_locked (CabContent *content, gint64 now_us, GQueue *opener
       continue;
     g_queue_unlink (&content->readers, link);
     g_queue_push_tail_link (readers, link);
+    cab_content_trouble_locked (content, error);
   }
 }
 
 void cab_contents_tick (CabContents *self, gint64 now_us) {
   GQueue openers = G_QUEUE_INIT, readers = G_QUEUE_INIT;
+  g_autoptr (GError) error = g_error_new (
+      CAB_ERROR, CAB_ERROR_TIMEOUT, "not a byte from the blob host for %u s", self->options.timeout_ms / 1000);
   {
     CAB_LOCK_SCOPE (&self->lock);
     GHashTableIter iter;
     gpointer value;
     g_hash_table_iter_init (&iter, self->table);
     while (g_hash_table_iter_next (&iter, NULL, &value))
-      take_late_locked (value, now_us, &openers, &readers);
+      take_late_locked (value, now_us, error, &openers, &readers);
   }
-  g_autoptr (GError) error = g_error_new (
-      CAB_ERROR, CAB_ERROR_TIMEOUT, "not a byte from the blob host for %u s", self->options.timeout_ms / 1000);
   cab_content_answer_openers (NULL, &openers, error);
   cab_content_answer_readers (NULL, &readers, error);
 }

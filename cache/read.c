@@ -109,6 +109,16 @@ static void take_bereft_locked (CabContent *self, CabRange lost, GQueue *into) {
   }
 }
 
+void cab_content_trouble_locked (CabContent *self, const GError *error) {
+  g_clear_error (&self->trouble);
+  self->trouble = g_error_copy (error);
+  self->trouble_us = g_get_monotonic_time ();
+}
+
+static gboolean is_in_trouble_locked (const CabContent *self) {
+  return self->trouble != NULL && g_get_monotonic_time () - self->trouble_us < CAB_TROUBLE_US;
+}
+
 /* --- what a transfer tells ---------------------------------------------------------------------------------- */
 
 static gboolean is_same (const CabContent *self, const CabFacts *facts, GError **error) {
@@ -164,6 +174,7 @@ static void arrived (Stream *stream, guint64 off, gsize len) {
     stream->pos = off + len;
     self->unsaved += len;
     self->progress_us = g_get_monotonic_time ();
+    g_clear_error (&self->trouble);
     take_satisfied_locked (self, &satisfied);
     if (cab_ranges_has (&self->have, 0, self->size))
       atomic_store (&self->complete, TRUE);
@@ -185,6 +196,7 @@ static gboolean passed_by (Stream *stream, guint64 off, const void *bytes, gsize
     cab_ranges_remove (&self->coming, off, off + len);
     stream->pos = off + len;
     self->progress_us = g_get_monotonic_time ();
+    g_clear_error (&self->trouble);
     wanted = pass_by_locked (self, off, off + len, bytes, stream->end);
     stream->cancelled = stream->cancelled || !wanted;
     take_satisfied_locked (self, &satisfied);
@@ -244,6 +256,8 @@ static void on_done (gpointer data, const GError *error) {
     cancelled = stream->cancelled && !opening;
     if (error != NULL && !cancelled)
       take_bereft_locked (self, (CabRange){stream->pos, stream->end}, &bereft);
+    if (!g_queue_is_empty (&bereft))
+      cab_content_trouble_locked (self, error);
   }
   if (error != NULL && !cancelled &&
       (opening || g_error_matches (error, CAB_ERROR, CAB_ERROR_CHANGED) ||
@@ -428,6 +442,9 @@ void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone don
       error = g_error_copy (self->failed);
       g_queue_push_tail (&now, reader);
     } else if (cab_ranges_has (&self->have, range.start, range.end)) {
+      g_queue_push_tail (&now, reader);
+    } else if (is_in_trouble_locked (self)) {
+      error = g_error_copy (self->trouble);
       g_queue_push_tail (&now, reader);
     } else {
       g_queue_push_tail (&self->readers, reader);

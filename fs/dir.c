@@ -9,6 +9,7 @@ struct CabDir {
   CabRecords *records; /* of a failure; else NULL */
   GArray *shown;       /* guint, indices into records, where some are left out; else NULL: all are shown */
   guint count;
+  gboolean cached;
 };
 
 CabDir *cab_dir_new_names (CabNode *node, char **names) {
@@ -47,6 +48,14 @@ void cab_dir_free (CabDir *self) {
   g_clear_pointer (&self->records, cab_records_unref);
   g_clear_pointer (&self->shown, g_array_unref);
   g_free (self);
+}
+
+void cab_dir_set_cached (CabDir *self, gboolean cached) {
+  self->cached = cached;
+}
+
+gboolean cab_dir_is_cached (const CabDir *self) {
+  return self->cached;
 }
 
 CabNode *cab_dir_node (const CabDir *self) {

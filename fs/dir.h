@@ -2,7 +2,7 @@
  *
  * Entry i keeps its place for the life of the snapshot, whatever the services say meanwhile.
  *
- * Threads: immutable, any.  The node and the records are held.
+ * Threads: immutable once it is given out, any.  The node and the records are held.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -22,6 +22,10 @@ CabDir *cab_dir_new_names (CabNode *node, char **names);
 CabDir *cab_dir_new_cabs (CabNode *node, CabRecords *records, gboolean hide);
 
 void cab_dir_free (CabDir *self);
+
+/* Whether the kernel reads it through its own cache: set before it is given out. */
+void cab_dir_set_cached (CabDir *self, gboolean cached);
+gboolean cab_dir_is_cached (const CabDir *self);
 
 CabNode *cab_dir_node (const CabDir *self);
 guint cab_dir_count (const CabDir *self);

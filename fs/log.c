@@ -100,6 +100,7 @@ static void write_fuse (enum fuse_log_level fuse_level, const char *format, va_l
 void cab_log_start (CabLogLevel level) {
   static gboolean started;
   atomic_store (&threshold, level);
+  g_log_set_debug_enabled (level >= CAB_LOG_DEBUG); /* spares others the making of lines that nobody will see */
   if (started)
     return;
   started = TRUE;

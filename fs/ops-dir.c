@@ -15,23 +15,39 @@ static void close_dir (CabFs *fs, CabDir *dir) {
   {
     CAB_LOCK_SCOPE (&fs->lock);
     g_hash_table_steal (fs->open_dirs, dir);
+    if (cab_dir_is_cached (dir))
+      cab_dir_node (dir)->cached_dirs--;
   }
   cab_dir_free (dir);
 }
 
 /* --- opendir ------------------------------------------------------------------------------------------------ */
 
-/* @version: another one whenever the entries are other ones: the kernel may show what it has read before only if it
- * has not changed. */
+/* The kernel keeps the entries of a directory once for all who have it open, and goes on in them by their offsets: all
+ * who use them at a time must see the same @version.  TRUE if what it keeps is of that one. */
+static gboolean share_entries_locked (struct fuse_file_info *info, CabDir *dir, guint64 version) {
+  CabNode *node = cab_dir_node (dir);
+  gboolean same = atomic_load (&node->version) == version;
+  info->cache_readdir = same || node->cached_dirs == 0;
+  info->keep_cache = same || !info->cache_readdir;
+  cab_dir_set_cached (dir, info->cache_readdir);
+  if (info->cache_readdir) {
+    atomic_store (&node->version, version);
+    node->cached_dirs++;
+  }
+  return same;
+}
+
+/* @version: another one whenever the entries are other ones. */
 static void reply_dir (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabDir *dir, guint64 version) {
+  gboolean same;
   {
     CAB_LOCK_SCOPE (&fs->lock);
+    same = share_entries_locked (info, dir, version);
     g_hash_table_add (fs->open_dirs, dir);
   }
   info->fh = (guint64) (gsize) dir;
-  info->cache_readdir = 1;
-  info->keep_cache = atomic_exchange (&cab_dir_node (dir)->version, version) == version;
-  if (!info->keep_cache)
+  if (!same)
     cab_notify_attributes (fs->notify, cab_dir_node (dir)->ino); /* its date is that of the newest entry */
   if (fuse_reply_open (req, info) != 0)
     close_dir (fs, dir);
@@ -59,12 +75,18 @@ static CabDir *open_application (CabFs *fs, CabNode *node, CabRecords *records) 
   return cab_dir_new_names (node, cab_dir_merge (listed, cab_reached_list (fs->reached, node->name)));
 }
 
+/* One that nobody configured was reached by its name if the services know of failures. */
+static void note_application (CabFs *fs, const CabNode *node, CabRecords *records) {
+  if (cab_records_count (records) > 0 && !g_strv_contains ((const char *const *) fs->configured, node->name))
+    cab_reached_add (fs->reached, node->name, NULL);
+}
+
 static void on_list (gpointer data, const CabListing *listing, const GError *error) {
   CabCall *call = data;
   CabFs *fs = call->fs;
   CabDir *dir;
-  if (call->node->kind == CAB_NODE_APPLICATION && error == NULL && cab_records_count (listing->records) > 0)
-    cab_reached_add (fs->reached, call->node->name, NULL); /* the services know it, whoever named it */
+  if (call->node->kind == CAB_NODE_APPLICATION && error == NULL)
+    note_application (fs, call->node, listing->records);
   /* Where failures cannot be listed, those that were reached are there all the same. */
   if (call->node->kind == CAB_NODE_APPLICATION)
     dir = open_application (fs, call->node, error == NULL ? listing->records : NULL);

@@ -88,11 +88,11 @@ void cab_op_open (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info) {
   char id[CAB_NAME_SIZE];
   CabRecord record = cab_node_record (node, id);
   CabScope scope = cab_node_scope (node);
-  CabReach reach = node->downloadable ? cab_fs_reach (fs, req) : CAB_REACH_LOCAL;
+  gboolean downloadable = node->downloadable;
+  CabReach reach = downloadable ? cab_fs_reach (fs, req) : CAB_REACH_LOCAL;
   CabCall *call = cab_call_new (req, "open", node, NULL);
   call->info = *info;
-  cab_cache_open (fs->cache, &scope, &record, reach, node->downloadable ? on_open : on_open_undownloadable,
-                  call);
+  cab_cache_open (fs->cache, &scope, &record, reach, downloadable ? on_open : on_open_undownloadable, call);
 }
 
 void cab_op_release (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info) {

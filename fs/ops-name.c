@@ -54,6 +54,25 @@ static gboolean is_known_failure (CabFs *fs, CabNode *application, const char *n
   return g_strv_contains ((const char *const *) reached, name);
 }
 
+/* It has no CABs.  The services may count it all the same, in a list that nobody has asked for yet. */
+static void on_hits (gpointer data, const CabListing *listing, const GError *error) {
+  CabCall *call = data;
+  gboolean refused = g_error_matches (error, CAB_ERROR, CAB_ERROR_NOT_FOUND) ||
+                     g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED);
+  if (error != NULL && !refused) {
+    cab_call_fail (call, error);
+    return;
+  }
+  gboolean exists = error == NULL && cab_records_find (listing->records, call->name, strlen (call->name), NULL);
+  fuse_req_t req = cab_call_take (call);
+  CabNodeSeed seed = {.kind = CAB_NODE_FAILURE, .name = call->name};
+  if (req != NULL && exists)
+    reply_node (call->fs, req, call->node, &seed);
+  else if (req != NULL)
+    reply_missing (call->fs, req, MISSING_S);
+  cab_call_free (call);
+}
+
 /* No list has it: it exists if the service has CABs for it. */
 static void on_failure_list (gpointer data, const CabListing *listing, const GError *error) {
   CabCall *call = data;
@@ -62,15 +81,16 @@ static void on_failure_list (gpointer data, const CabListing *listing, const GEr
     cab_call_fail (call, error);
     return;
   }
-  gboolean exists = error == NULL && cab_records_count (listing->records) > 0;
-  if (exists)
-    cab_reached_add (fs->reached, call->node->name, call->name);
+  if (error != NULL || cab_records_count (listing->records) == 0) {
+    CabScope scope = cab_node_scope (call->node);
+    cab_cache_list (fs->cache, &scope, call->reach, on_hits, call);
+    return;
+  }
+  cab_reached_add (fs->reached, call->node->name, call->name);
   fuse_req_t req = cab_call_take (call);
   CabNodeSeed seed = {.kind = CAB_NODE_FAILURE, .name = call->name};
-  if (req != NULL && exists)
+  if (req != NULL)
     reply_node (fs, req, call->node, &seed);
-  else if (req != NULL)
-    reply_missing (fs, req, MISSING_S);
   cab_call_free (call);
 }
 
@@ -86,6 +106,7 @@ static void lookup_failure (CabFs *fs, fuse_req_t req, CabNode *application, con
     return;
   }
   CabCall *call = cab_call_new (req, "lookup", application, name);
+  call->reach = reach;
   CabScope scope = cab_node_scope (application);
   scope.failure = call->name;
   cab_cache_list (fs->cache, &scope, reach, on_failure_list, call);

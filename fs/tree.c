@@ -20,9 +20,9 @@ static CabNode *node_new (CabTree *tree, CabNode *parent, guint64 ino, const Cab
   self->kind = seed->kind;
   self->parent = parent;
   self->family = seed->family;
-  self->date = seed->date;
-  self->expires = seed->expires;
-  self->downloadable = seed->downloadable;
+  atomic_init (&self->date, seed->date);
+  atomic_init (&self->expires, seed->expires);
+  atomic_init (&self->downloadable, seed->downloadable);
   atomic_init (&self->size, CAB_SIZE_UNKNOWN);
   atomic_init (&self->version, 0);
   self->tree = tree;
@@ -89,6 +89,10 @@ CabNode *cab_tree_child (CabTree *self, CabNode *parent, const CabNodeSeed *seed
   if (node == NULL) {
     ref_locked (parent);
     node = node_new (self, parent, ino, seed);
+  } else if (seed->kind == CAB_NODE_CAB) {
+    atomic_store (&node->date, seed->date);
+    atomic_store (&node->expires, seed->expires);
+    atomic_store (&node->downloadable, seed->downloadable);
   }
   ref_locked (node);
   return node;

@@ -29,13 +29,14 @@ struct CabNode {
   CabNode *parent;    /* a reference; NULL for the root */
   const char *family; /* of an application: the family's name, static for the life of the tree */
 
-  /* Of a CAB: what its row said. */
-  gint64 date;
-  gint64 expires;
-  gboolean downloadable;
+  /* Of a CAB: what its row says in the list that was looked at last. */
+  atomic_llong date;
+  atomic_llong expires;
+  atomic_bool downloadable;
   atomic_ullong size; /* bytes, or CAB_SIZE_UNKNOWN */
   atomic_ullong
       version; /* of the bytes that the kernel's page cache may hold, or of the entries it may keep; 0: none */
+  guint cached_dirs; /* lock of CabFs: open directories that the kernel reads through what it keeps */
 
   /* the tree's */
   CabTree *tree;
@@ -64,7 +65,7 @@ typedef struct {
   gboolean downloadable;
 } CabNodeSeed;
 
-/* The node of @seed in @parent, made if there is none.  A CAB's date and expiry are those of the first seed. */
+/* The node of @seed in @parent, made if there is none.  What @seed says of a CAB is true from now on. */
 CabNode *cab_tree_child (CabTree *self, CabNode *parent, const CabNodeSeed *seed);
 
 /* The kernel was told of @node, @n times; or has forgotten it that often. */

@@ -127,6 +127,8 @@ static void test_get (void) {
   g_autoptr (CabBlob) blob = blob_with_address (&scene, 3600);
   OUTCOME (head);
   OUTCOME (tail);
+  guint64 ranges = cab_metric_get (CAB_METRIC_RANGE_REQUESTS);
+  guint64 received = cab_metric_get (CAB_METRIC_BYTES_RECEIVED);
   rig_get (blob, 0, 4096, NULL, &head);
   rig_assert_ok (&head);
   rig_check_bytes (&head, 0, 4096);
@@ -141,6 +143,8 @@ static void test_get (void) {
   g_assert_cmpuint (server_count (scene.rig->api, ""), ==, 0);
   assert_range (&scene, 0, "0-4095");
   assert_range (&scene, 1, "99900-104899");
+  g_assert_cmpuint (cab_metric_get (CAB_METRIC_RANGE_REQUESTS) - ranges, ==, 2);
+  g_assert_cmpuint (cab_metric_get (CAB_METRIC_BYTES_RECEIVED) - received, ==, 4096 + 100);
   g_assert_false (has_if_match (&scene, 0));
   g_assert_true (has_if_match (&scene, 1));
 }
@@ -196,6 +200,13 @@ static void test_connections (void) {
   g_assert_cmpuint (server_connections (scene.rig->blobs), ==, 1);
 }
 
+static void head_refused_empty (Exchange *exchange, gpointer data) {
+  if (g_str_equal (exchange->method, "HEAD"))
+    exchange->status = 400;
+  else
+    server_blob (exchange, "", 0, ETAG);
+}
+
 static void empty (Exchange *exchange, gpointer data) {
   server_blob (exchange, "", 0, ETAG);
 }
@@ -222,6 +233,7 @@ static void check_empty (void (*handler) (Exchange *exchange, gpointer data)) {
 static void test_empty (void) {
   check_empty (empty);
   check_empty (empty_200);
+  check_empty (head_refused_empty);
 }
 
 static void test_past_the_end (void) {
@@ -258,6 +270,25 @@ static void test_expired (void) {
   rig_get (blob, 0, 10, NULL, &outcome);
   rig_assert_ok (&outcome);
   g_assert_cmpuint (scene.requests, ==, 1); /* the old address was not even tried */
+  g_assert_cmpuint (scene.locates, ==, 1);
+}
+
+static void ahead_of_us (Exchange *exchange, gpointer data) {
+  good (exchange, data);
+  exchange->date_offset_s = 7200;
+}
+
+/* What counts is the clock of the host, once it is known: to it, an address for an hour has run out. */
+static void test_clock_is_off (void) {
+  SCENE (scene, ahead_of_us);
+  g_autoptr (CabBlob) blob = blob_with_address (&scene, 3600);
+  OUTCOME (first);
+  OUTCOME (second);
+  rig_get (blob, 0, 10, NULL, &first);
+  rig_assert_ok (&first);
+  g_assert_cmpuint (scene.locates, ==, 0);
+  rig_get (blob, 0, 10, NULL, &second);
+  rig_assert_ok (&second);
   g_assert_cmpuint (scene.locates, ==, 1);
 }
 
@@ -492,6 +523,99 @@ static void test_200_to_a_range (void) {
   rig_probe (blob, &probe);
   rig_assert_ok (&probe);
   g_assert_cmpuint (probe.size, ==, head.size);
+}
+
+static void no_content_range (Exchange *exchange, gpointer data) {
+  exchange->status = 206;
+  server_body (exchange, "0123456789");
+}
+
+static void no_length (Exchange *exchange, gpointer data) {
+  exchange->fill = rig_fill;
+  exchange->size = G_MAXUINT64; /* libmicrohttpd sends it in chunks, for ever */
+}
+
+static void no_bytes (Exchange *exchange, gpointer data) {
+  exchange->status = 206;
+  server_header (exchange, "Content-Range", "bytes 0-9/100");
+}
+
+static void too_many_bytes (Exchange *exchange, gpointer data) {
+  exchange->status = 206;
+  server_header (exchange, "Content-Range", "bytes 0-9/100");
+  exchange->fill = rig_fill;
+  exchange->size = 50;
+}
+
+static void check_odd (void (*handler) (Exchange *exchange, gpointer data), CabErrorCode code, guint requests) {
+  SCENE (scene, handler);
+  scene.rig->options.retries = 3;
+  g_autoptr (CabBlob) blob = blob_with_address (&scene, 3600);
+  OUTCOME (outcome);
+  rig_get (blob, 0, 10, NULL, &outcome);
+  rig_assert_error (&outcome, code);
+  g_assert_cmpuint (outcome.bytes->len, ==, 0);
+  g_assert_cmpuint (scene.requests, ==, requests);
+}
+
+static void test_odd_answers (void) {
+  check_odd (no_content_range, CAB_ERROR_INVALID, 2);
+  check_odd (no_length, CAB_ERROR_INVALID, 2);
+  check_odd (no_bytes, CAB_ERROR_FAILED, 3);
+  {
+    SCENE (scene, no_length);
+    g_autoptr (CabBlob) blob = blob_with_address (&scene, 3600);
+    OUTCOME (probe);
+    rig_probe (blob, &probe);
+    rig_assert_error (&probe, CAB_ERROR_INVALID);
+    g_assert_cmpuint (scene.requests, ==, 2);
+  }
+  SCENE (scene, too_many_bytes);
+  g_autoptr (CabBlob) blob = blob_with_address (&scene, 3600);
+  OUTCOME (outcome);
+  rig_get (blob, 0, 10, NULL, &outcome);
+  rig_assert_ok (&outcome);
+  rig_check_bytes (&outcome, 0, 10);
+}
+
+/* The host sends less than was asked for, and says so: the rest is asked for. */
+static void in_pieces (Exchange *exchange, gpointer data) {
+  Scene *self = data;
+  guint64 first = 0;
+  g_assert_cmpint (sscanf (exchange->range, "bytes=%" G_GUINT64_FORMAT, &first), ==, 1);
+  g_autofree char *range =
+      g_strdup_printf ("bytes=%" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT, first, first + 999);
+  exchange->range = range;
+  server_blob (exchange, self->bytes, SIZE, ETAG);
+}
+
+static void test_pieces (void) {
+  SCENE (scene, in_pieces);
+  g_autoptr (CabBlob) blob = blob_with_address (&scene, 3600);
+  OUTCOME (outcome);
+  rig_get (blob, 500, 2500, NULL, &outcome);
+  rig_assert_ok (&outcome);
+  rig_check_bytes (&outcome, 500, 2500);
+  g_assert_cmpuint (scene.requests, ==, 3);
+  assert_range (&scene, 1, "1500-2999");
+}
+
+static void ends_early (Exchange *exchange, gpointer data) {
+  if (exchange->index == 0)
+    good (exchange, data);
+  else
+    fail_with (exchange, 416, "InvalidRange");
+}
+
+static void test_416_within (void) {
+  SCENE (scene, ends_early);
+  g_autoptr (CabBlob) blob = blob_with_address (&scene, 3600);
+  OUTCOME (first);
+  OUTCOME (second);
+  rig_get (blob, 0, 10, NULL, &first);
+  rig_assert_ok (&first);
+  rig_get (blob, 1000, 10, NULL, &second);
+  rig_assert_error (&second, CAB_ERROR_CHANGED);
 }
 
 static void redirects (Exchange *exchange, gpointer data) {
@@ -806,6 +930,7 @@ int main (int argc, char **argv) {
   g_test_add_func ("/blob/past-the-end", test_past_the_end);
   g_test_add_func ("/blob/no-address", test_no_address);
   g_test_add_func ("/blob/expired", test_expired);
+  g_test_add_func ("/blob/clock-is-off", test_clock_is_off);
   g_test_add_func ("/blob/short-lived", test_short_lived);
   g_test_add_func ("/blob/refused-address", test_refused_address);
   g_test_add_func ("/blob/denied", test_denied);
@@ -817,6 +942,9 @@ int main (int argc, char **argv) {
   g_test_add_func ("/blob/precondition", test_precondition);
   g_test_add_func ("/blob/wrong-range", test_wrong_range);
   g_test_add_func ("/blob/200-to-a-range", test_200_to_a_range);
+  g_test_add_func ("/blob/odd-answers", test_odd_answers);
+  g_test_add_func ("/blob/pieces", test_pieces);
+  g_test_add_func ("/blob/416-within", test_416_within);
   g_test_add_func ("/blob/no-redirect", test_no_redirect);
   g_test_add_func ("/blob/not-found", test_not_found);
   g_test_add_func ("/blob/retries", test_retries);

@@ -42,6 +42,10 @@ static void handler (Exchange *exchange, gpointer data) {
   } else if (g_str_equal (exchange->path, "/stall")) {
     exchange->fate = FATE_STALL;
     exchange->stop_at = 3;
+  } else if (g_str_equal (exchange->path, "/drip")) {
+    exchange->drip_us = 60000;
+    g_string_set_size (exchange->body, 5 * 1024);
+    memset (exchange->body->str, 'x', exchange->body->len);
   } else if (g_str_equal (exchange->path, "/refused")) {
     exchange->status = 500;
   } else if (g_str_equal (exchange->path, "/packed")) {
@@ -225,6 +229,9 @@ static void test_stall (void) {
   g_assert_error (result.error, CAB_ERROR, CAB_ERROR_TIMEOUT);
   g_assert_cmpint (result.status, ==, 200);
   g_assert_cmpstr (result.body, ==, "GET");
+  RESULT (slow); /* longer than that in all, but never silent so long */
+  send_and_wait (&stage, "/drip", (CabRequestSpec){.stall_ms = 200, .limit = 10000}, &slow);
+  g_assert_no_error (slow.error);
 }
 
 static void test_lanes (void) {

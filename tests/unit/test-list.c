@@ -247,6 +247,36 @@ static void test_401_always (void) {
   g_assert_cmpuint (server_count (scene.rig->api, "POST"), ==, 2);
 }
 
+static void set (char **option, const char *value) {
+  g_free (*option);
+  *option = g_strdup (value);
+}
+
+static void test_no_token (void) {
+  SCENE (scene, good, 10);
+  OUTCOME (outcome);
+  set (&scene.rig->options.login_url, "http://127.0.0.1:1");
+  scene.rig->options.retries = 2;
+  rig_start (scene.rig);
+  rig_list (scene.rig, &outcome);
+  rig_assert_error (&outcome, CAB_ERROR_FAILED);
+  g_assert_nonnull (strstr (outcome.message, "access token: "));
+  g_assert_cmpuint (requests (&scene), ==, 0);
+}
+
+/* A file that nobody writes anew: the same token is not sent twice. */
+static void test_same_token (void) {
+  SCENE (scene, good, 10);
+  OUTCOME (outcome);
+  scene.valid_token = 2;
+  set (&scene.rig->options.token.token_file, scene.rig->options.token.client_secret_file);
+  g_assert_true (g_file_set_contents (scene.rig->options.token.token_file, "token-1", -1, NULL));
+  rig_start (scene.rig);
+  rig_list (scene.rig, &outcome);
+  rig_assert_error (&outcome, CAB_ERROR_DENIED);
+  g_assert_cmpuint (requests (&scene), ==, 1);
+}
+
 /* --- patience ----------------------------------------------------------------------------------------------- */
 
 static void throttles_once (Exchange *exchange, gpointer data) {
@@ -376,6 +406,30 @@ static void test_one_flight (void) {
   g_assert_cmpuint (requests (&scene), ==, 1);
 }
 
+static void html_later (Exchange *exchange, gpointer data) {
+  if (exchange->index == 0)
+    with_our_addresses (exchange, data);
+  else
+    html (exchange, data);
+}
+
+static void check_locate_fault (void (*batch) (Exchange *exchange, gpointer data), CabErrorCode code) {
+  SCENE (scene, batch, 250);
+  rig_start (scene.rig);
+  g_autoptr (CabBlob) blob = blob_named (&scene, "cab-000249", CAB_TIME_UNKNOWN);
+  OUTCOME (outcome);
+  rig_get (blob, 0, 10, NULL, &outcome);
+  rig_assert_error (&outcome, code);
+  g_assert_nonnull (strstr (outcome.message, "address of cab-000249: "));
+}
+
+static void test_locate_faults (void) {
+  check_locate_fault (html, CAB_ERROR_INVALID);
+  check_locate_fault (html_later, CAB_ERROR_INVALID);
+  check_locate_fault (redirects, CAB_ERROR_INVALID);
+  check_locate_fault (breaks_on_second, CAB_ERROR_FAILED);
+}
+
 static void check_redirect (const char *location, gboolean ok, CabErrorCode code) {
   SCENE (scene, refuses_404, 0);
   rig_start (scene.rig);
@@ -410,11 +464,6 @@ static void check_options (Rig *rig, CabErrorCode code, const char *word) {
   g_assert_null (cab_client_new (&rig->options, &error));
   g_assert_error (error, CAB_ERROR, (int) code);
   g_assert_nonnull (strstr (error->message, word));
-}
-
-static void set (char **option, const char *value) {
-  g_free (*option);
-  *option = g_strdup (value);
 }
 
 static void test_options (void) {
@@ -463,12 +512,15 @@ int main (int argc, char **argv) {
   g_test_add_func ("/list/ways", test_ways);
   g_test_add_func ("/list/401-once", test_401_once);
   g_test_add_func ("/list/401-always", test_401_always);
+  g_test_add_func ("/list/no-token", test_no_token);
+  g_test_add_func ("/list/same-token", test_same_token);
   g_test_add_func ("/list/retry-after", test_retry_after);
   g_test_add_func ("/list/timeout", test_timeout);
   g_test_add_func ("/list/nobody-there", test_nobody_there);
   g_test_add_func ("/list/parallel", test_parallel);
   g_test_add_func ("/list/neighbours", test_neighbours);
   g_test_add_func ("/list/one-flight", test_one_flight);
+  g_test_add_func ("/list/locate-faults", test_locate_faults);
   g_test_add_func ("/list/redirect", test_redirect);
   g_test_add_func ("/list/options", test_options);
   g_test_add_func ("/list/unknown-family", test_unknown_family);

@@ -364,8 +364,8 @@ static void test_environment (void) {
 
 static void test_credentials_directory (void) {
   DESK (desk);
-  g_autofree char *standing_in = write_file (&desk, "client-secret", "stood in", 0440);
-  g_autofree char *named = write_file (&desk, "named", "by name", 0440);
+  g_free (write_file (&desk, "client-secret", "stood in", 0440));
+  g_free (write_file (&desk, "named", "by name", 0440));
   char tenant[] = "tenant", id[] = "id", name[] = "named";
   CabTokenOptions options = {.tenant = tenant, .client_id = id};
   g_setenv ("CREDENTIALS_DIRECTORY", desk.directory, TRUE);
