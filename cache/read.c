@@ -291,6 +291,8 @@ static void stream_start (Stream *stream, CabRange range) {
 
 /* The stream for the first gap of @zone, or NULL if there is none that may be fetched now. */
 static Stream *plan_locked (CabContent *self, CabRange zone, guint64 urgent, CabRange *gap) {
+  if (self->phase == CONTENT_READY) /* the size may have come since the zone was drawn */
+    zone.end = MIN (zone.end, self->size);
   if ((self->phase != CONTENT_OPENING && self->phase != CONTENT_READY) ||
       !cab_plan_gap (&self->have, &self->coming, zone, gap))
     return NULL;

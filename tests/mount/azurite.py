@@ -10,7 +10,6 @@ documentation says.  tests/azurite/package-lock.json pins what is installed.
 """
 import base64
 import contextlib
-import datetime
 import email.utils
 import fcntl
 import hashlib
@@ -24,6 +23,7 @@ import ssl
 import subprocess
 import time
 import urllib.parse
+import uuid
 from pathlib import Path
 
 PINNED = Path(__file__).parent.parent / "azurite"
@@ -66,6 +66,11 @@ def run_npm(place):
         raise NotInstalled(f"npm ci ended with status {result.returncode}:\n{result.stderr[-2000:]}")
 
 
+def hex_md5(header):
+    """What Content-MD5 says, as hexadecimal digits."""
+    return base64.b64decode(header).hex()
+
+
 def make_certificate(directory, name):
     """A self-signed certificate for 127.0.0.1; (certificate, key)."""
     certificate, key = directory / f"{name}.pem", directory / f"{name}.key"
@@ -86,7 +91,6 @@ class Azurite:
         self.scheme = "http" if certificate is None else "https"
         self.log_file = self.directory / f"azurite-{self.scheme}.log"
         self.process = self.port = None
-        self._connection = None
         self._containers = set()
 
     def __enter__(self):
@@ -96,14 +100,13 @@ class Azurite:
         if self.certificate is not None:
             command += ["--cert", self.certificate[0], "--key", self.certificate[1]]
         with open(self.log_file, "wb") as log:
-            self.process = subprocess.Popen(command, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env={**os.environ, "AZURITE_ACCOUNTS": f"{ACCOUNT}:{self.key}"})
+            environment = {**os.environ, "AZURITE_ACCOUNTS": f"{ACCOUNT}:{self.key}"}
+            self.process = subprocess.Popen(command, cwd=self.directory, env=environment, stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log)
         self.port = int(self._wait_log(rb"successfully listens on https?://127\.0\.0\.1:(\d+)").group(1))
         return self
 
     def __exit__(self, *exc):
-        if self._connection is not None:
-            self._connection.close()
         self.process.terminate()
         try:
             self.process.wait(20)
@@ -116,7 +119,7 @@ class Azurite:
         while not (found := re.search(pattern, self.log_file.read_bytes())):
             text = self.log_file.read_text(errors="replace")[-2000:]
             assert self.process.poll() is None, f"Azurite ended with status {self.process.returncode}:\n{text}"
-            assert time.monotonic() < deadline, f"Azurite does not listen:\n{text}"
+            assert time.monotonic() < deadline, f"no {pattern} from Azurite:\n{text}"
             time.sleep(0.05)  # a file cannot be waited for otherwise
         return found
 
@@ -168,21 +171,29 @@ class Azurite:
     def sign(self, path, expires, broken=False):
         """An address for reading until @expires (Unix seconds), with the fields that the services' own have; @broken:
         the signature is of another path."""
-        fields = {"sv": "2015-07-08", "sr": "b", "sp": "r",
-                  "se": datetime.datetime.fromtimestamp(int(expires), datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")}
+        version, permissions, end = "2015-07-08", "r", time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(expires))
         resource = f"/blob/{ACCOUNT}/{path}" + ("x" if broken else "")
         # permissions, start, expiry, resource, identifier, IP, protocol, version, five response headers
-        text = "\n".join([fields["sp"], "", fields["se"], resource, "", "", "", fields["sv"], "", "", "", "", ""])
-        query = urllib.parse.urlencode({"sv": fields["sv"], "sr": fields["sr"], "sig": self._mac(text),
-                                        "se": fields["se"], "sp": fields["sp"]})
+        text = "\n".join([permissions, "", end, resource, "", "", "", version, "", "", "", "", ""])
+        query = urllib.parse.urlencode({"sv": version, "sr": "b", "sig": self._mac(text), "se": end,
+                                        "sp": permissions})
         return f"{self.scheme}://{self.host}/{ACCOUNT}/{path}?{query}"
 
-    def answers(self, url, method="GET", **headers):
-        """The status that @url has."""
-        parts = urllib.parse.urlsplit(url)
-        return self.request(method, f"{parts.path}?{parts.query}", headers=headers)[0]
+    def head(self, url):
+        """The headers of the blob at @url."""
+        status, headers, _ = self.request("HEAD", url.partition(self.host)[2])
+        assert status == 200, status
+        return headers
 
-    def seen(self, path, method=None):
+    def status(self, url):
+        """The status of a HEAD of @url."""
+        return self.request("HEAD", url.partition(self.host)[2])[0]
+
+    def seen(self, path):
         """How often the blob was asked for since the start."""
-        name = re.escape(f"/{ACCOUNT}/{path}?")
-        return len(re.findall(rf'"{method or "(?:GET|HEAD)"} {name}', self.log_file.read_text(errors="replace")))
+        # Lines come a little after the answers, but in order: when that of this request is there, all are.
+        mark = f"/{ACCOUNT}/mark-{uuid.uuid4()}?"
+        self.request("HEAD", mark)
+        self._wait_log(re.escape(mark).encode())
+        lines = self.log_file.read_text(errors="replace").splitlines()
+        return sum(f"/{ACCOUNT}/{path}?" in line and ('"GET ' in line or '"HEAD ' in line) for line in lines)

@@ -417,7 +417,7 @@ static void test_partial_survives (Fixture *f, gconstpointer unused) {
   assert_bytes (read.bytes, 1000, 5000);
   CabRecord record = record_of ("a");
   CabLocal local;
-  cab_cache_local (f->cache, &scope, &record, &local);
+  cab_cache_local (f->cache, f->scope, &record, &local);
   g_assert_cmpuint (local.bytes, ==, 262144);
   g_assert_false (local.complete);
   g_assert_cmpstr (local.etag, ==, "\"one\"");
