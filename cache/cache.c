@@ -14,7 +14,6 @@
 
 #include <fcntl.h>
 #include <string.h>
-#include <time.h>
 
 #define POOL_THREADS 2
 
@@ -59,14 +58,10 @@ void cab_cache_options_clear (CabCacheOptions *options) {
 
 /* FALSE when it is time to end. */
 static gboolean wait_turn (Clockwork *self) {
-  struct timespec until;
-  clock_gettime (CLOCK_MONOTONIC, &until);
-  guint64 ns = (guint64) until.tv_nsec + (guint64) self->period_ms * 1000000;
-  until.tv_sec += (time_t) (ns / 1000000000);
-  until.tv_nsec = (long) (ns % 1000000000);
+  gint64 until_us = g_get_monotonic_time () + (gint64) self->period_ms * 1000;
   CAB_LOCK_SCOPE (&self->lock);
   while (!self->woken && !self->ending)
-    if (pthread_cond_timedwait (&self->changed, &self->lock, &until) != 0)
+    if (!cab_cond_wait_until (&self->changed, &self->lock, until_us))
       break;
   self->woken = FALSE;
   return !self->ending;
@@ -82,12 +77,8 @@ static void *clockwork_main (void *data) {
 
 static void clockwork_start (Clockwork *self, CabCache *cache, const char *name, guint period_ms,
                              void (*run) (CabCache *cache)) {
-  pthread_condattr_t attr;
-  pthread_condattr_init (&attr);
-  pthread_condattr_setclock (&attr, CLOCK_MONOTONIC);
   pthread_mutex_init (&self->lock, NULL);
-  pthread_cond_init (&self->changed, &attr);
-  pthread_condattr_destroy (&attr);
+  cab_cond_init (&self->changed);
   self->cache = cache;
   self->run = run;
   self->period_ms = period_ms;

@@ -153,13 +153,9 @@ static GPtrArray *copy_waiting_locked (CabPark *self) {
 static gboolean wait_turn_locked (CabPark *self) {
   while (g_queue_is_empty (&self->waiting) && !self->ending)
     pthread_cond_wait (&self->changed, &self->lock);
-  struct timespec until;
-  clock_gettime (CLOCK_MONOTONIC, &until);
-  guint64 ns = (guint64) until.tv_nsec + LOOK_MS * G_GUINT64_CONSTANT (1000000);
-  until.tv_sec += (time_t) (ns / 1000000000);
-  until.tv_nsec = (long) (ns % 1000000000);
+  gint64 until_us = g_get_monotonic_time () + LOOK_MS * 1000;
   while (!self->ending)
-    if (pthread_cond_timedwait (&self->changed, &self->lock, &until) == ETIMEDOUT)
+    if (!cab_cond_wait_until (&self->changed, &self->lock, until_us))
       break;
   return !self->ending;
 }
@@ -184,12 +180,8 @@ static void *look_after (void *data) {
 
 CabPark *cab_park_new (void) {
   CabPark *self = g_new0 (CabPark, 1);
-  pthread_condattr_t attr;
-  pthread_condattr_init (&attr);
-  pthread_condattr_setclock (&attr, CLOCK_MONOTONIC);
   pthread_mutex_init (&self->lock, NULL);
-  pthread_cond_init (&self->changed, &attr);
-  pthread_condattr_destroy (&attr);
+  cab_cond_init (&self->changed);
   g_queue_init (&self->waiting);
   int rc = pthread_create (&self->thread, NULL, look_after, self);
   g_assert (rc == 0);
