@@ -9,12 +9,14 @@
  *     etag "0x8D4C5A1"             (if known)
  *     md5 99b81719acc5c40b…        (if known)
  *     modified 1494165223          (if known)
- *     file 2621441 1494165223.5    inode and birth time of the data file this map belongs to
+ *     file 2621441 1494165223.5    inode and birth time of the data file this map belongs to; of a CAB that is
+ *                                  wholly here, also the time of the last write
  *     have 0 6406                  a line for each range, [start, end)
  *     sum 4f1c…
  *
  * The birth time ties a map to one data file: another process may have removed that file and made a new one of
- * the same name, and file systems give inode numbers out again.
+ * the same name, and file systems give inode numbers out again.  The time of the last write shows that somebody else
+ * wrote into it; while bytes are missing it tells nothing, because maps are written less often than data.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -30,7 +32,7 @@ typedef struct {
   char *md5;       /* 32 hexadecimal digits, or NULL */
   gint64 modified; /* Unix seconds, or CAB_TIME_UNKNOWN */
   guint64 inode;
-  char *born; /* birth time of the data file, opaque */
+  char *born; /* the times of the data file, opaque */
   CabRanges have;
 } CabMap;
 

@@ -23,23 +23,32 @@ struct CabObject {
   gboolean is_private;
 };
 
-/* The file's birth time where the file system keeps one.  Inode numbers are given out again, birth times are not. */
-static gboolean identify (int fd, guint64 *inode, char **born, guint64 *size) {
+static gboolean is_complete (const CabMap *map) {
+  return cab_ranges_has (&map->have, 0, map->size);
+}
+
+/* The file's birth time where the file system keeps one: inode numbers are given out again, birth times are not.  And
+ * where nobody has anything left to write, the time of the last write. */
+static gboolean identify (int fd, gboolean complete, guint64 *inode, char **born, guint64 *size) {
   struct statx stx;
   if (statx (fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &stx) < 0)
     return FALSE;
   *inode = stx.stx_ino;
   *size = stx.stx_size;
-  *born = (stx.stx_mask & STATX_BTIME) == 0
-              ? g_strdup ("unknown")
-              : g_strdup_printf ("%lld.%u", (long long) stx.stx_btime.tv_sec, stx.stx_btime.tv_nsec);
+  GString *text = g_string_new ((stx.stx_mask & STATX_BTIME) == 0 ? "unknown" : NULL);
+  if (text->len == 0)
+    g_string_printf (text, "%lld.%u", (long long) stx.stx_btime.tv_sec, stx.stx_btime.tv_nsec);
+  if (complete)
+    g_string_append_printf (text, " %lld.%u", (long long) stx.stx_mtime.tv_sec, stx.stx_mtime.tv_nsec);
+  *born = g_string_free (text, FALSE);
   return TRUE;
 }
 
 gboolean cab_map_belongs (const CabMap *map, int fd) {
   guint64 inode, size;
   g_autofree char *born = NULL;
-  if (!identify (fd, &inode, &born, &size) || inode != map->inode || strcmp (born, map->born) != 0)
+  if (!identify (fd, is_complete (map), &inode, &born, &size) || inode != map->inode ||
+      strcmp (born, map->born) != 0)
     return FALSE;
   return map->have.count == 0 || map->have.items[map->have.count - 1].end <= size;
 }
@@ -68,10 +77,6 @@ void cab_object_close (CabObject *self) {
 static gboolean is_linked (int fd) {
   struct stat st;
   return fstat (fd, &st) == 0 && st.st_nlink > 0;
-}
-
-static gboolean is_complete (const CabMap *map) {
-  return map->born != NULL && cab_ranges_has (&map->have, 0, map->size);
 }
 
 /* An unnamed file in the same place, for us alone. */
@@ -122,7 +127,7 @@ static OpenResult open_shared (CabObject *self, const char *id, CabMap *map, GEr
     cab_map_clear (map);
     return OPEN_BUSY;
   }
-  if (is_complete (map))
+  if (map->born != NULL && is_complete (map))
     cab_object_share (self);
   return OPEN_DONE;
 }
@@ -215,7 +220,7 @@ gboolean cab_object_save (CabObject *self, CabMap *map, GError **error) {
     return cab_error_errno (error, "bring %s to the disk", self->data_path) != NULL;
   guint64 size;
   g_free (g_steal_pointer (&map->born));
-  if (!identify (self->fd, &map->inode, &map->born, &size))
+  if (!identify (self->fd, is_complete (map), &map->inode, &map->born, &size))
     return cab_error_errno (error, "look at %s", self->data_path) != NULL;
   g_autofree char *text = cab_map_format (map);
   return cab_file_replace (self->store->dirfd, self->map_path, text, strlen (text), error);

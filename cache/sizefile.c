@@ -42,7 +42,7 @@ guint cab_sizefile_parse (const char *text, gsize len, CabSizeLine func, gpointe
     const char *newline = memchr (text, '\n', (gsize) (end - text));
     gsize line_len = (gsize) ((newline != NULL ? newline : end) - text);
     g_autofree char *line = g_strndup (text, line_len);
-    if (newline == NULL || strlen (line) != line_len || !parse_line (line, func, data))
+    if (line_len > 0 && (newline == NULL || strlen (line) != line_len || !parse_line (line, func, data)))
       bad++;
     text += line_len + 1;
   }

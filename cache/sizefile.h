@@ -1,7 +1,8 @@
 /* sizefile.h - the lines of a .sizes file.  Pure.
  *
  * "id size md5 check": md5 is 32 hexadecimal digits or "-", check the first eight of an MD5 over what stands before
- * it.  Lines are only ever appended; one that is torn or damaged is passed over.
+ * it.  Lines are only ever appended; one that is torn or damaged is passed over, as are empty ones: whoever appends
+ * begins with one, so that a torn line does not spoil his.
  *
  * SPDX-License-Identifier: MIT
  */

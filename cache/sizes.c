@@ -158,7 +158,7 @@ static SaveJob *take_unsaved_locked (Table *table) {
     return NULL;
   SaveJob *job = g_new (SaveJob, 1);
   *job = (SaveJob){table->owner->options.store, cab_listings_path (table->scope, ".sizes"),
-                   g_strdup (table->unsaved->str)};
+                   g_strconcat ("\n", table->unsaved->str, NULL)};
   g_string_truncate (table->unsaved, 0);
   table->unsaved_count = 0;
   return job;

@@ -25,7 +25,16 @@
 /* Sorts behind every real time: what does not expire is removed last. */
 #define NEVER_EXPIRES "99991231T235959Z"
 
-static gboolean is_empty (int dirfd) {
+/* What a cache directory may hold though its version is not there: it was being made when its program or the power went,
+ * somebody emptied it under a running mount, or it is the top of a file system. */
+static gboolean is_own_name (const char *name) {
+  static const char *const names[] = {".",        "..",         "version",     "lock",
+                                      "listings", "lost+found", NEVER_EXPIRES, NULL};
+  return g_strv_contains (names, name) || cab_time_parse_basic (name) != CAB_TIME_UNKNOWN ||
+         (g_str_has_prefix (name, "version.") && g_str_has_suffix (name, ".tmp"));
+}
+
+static gboolean holds_only_own (int dirfd) {
   int fd = openat (dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   DIR *dir = fd < 0 ? NULL : fdopendir (fd);
   if (dir == NULL) {
@@ -33,19 +42,19 @@ static gboolean is_empty (int dirfd) {
       close (fd);
     return FALSE;
   }
-  guint entries = 0;
-  while (readdir (dir) != NULL)
-    entries++;
+  gboolean own = TRUE;
+  for (const struct dirent *entry = readdir (dir); entry != NULL && own; entry = readdir (dir))
+    own = is_own_name (entry->d_name);
   closedir (dir);
-  return entries <= 2; /* "." and ".." */
+  return own;
 }
 
 /* The file "version": made in a new directory, else it must be ours.  A directory that holds something else is
- * refused, because eviction would look for things to remove in it. */
+ * refused, because eviction would look for things to remove in it.  An empty file is what a power cut leaves. */
 static gboolean check_version (int dirfd, const char *dir, GError **error) {
   g_autoptr (GError) local = NULL;
   g_autoptr (GBytes) bytes = cab_file_read (dirfd, "version", 64, &local);
-  if (bytes != NULL) {
+  if (bytes != NULL && g_bytes_get_size (bytes) > 0) {
     gsize len;
     const char *text = g_bytes_get_data (bytes, &len);
     if (len == strlen (STORE_VERSION) && memcmp (text, STORE_VERSION, len) == 0)
@@ -54,11 +63,11 @@ static gboolean check_version (int dirfd, const char *dir, GError **error) {
                  "cache directory %s was written by another version of cabfs: remove it or set cache-dir", dir);
     return FALSE;
   }
-  if (!g_error_matches (local, CAB_ERROR, CAB_ERROR_NOT_FOUND)) {
+  if (bytes == NULL && !g_error_matches (local, CAB_ERROR, CAB_ERROR_NOT_FOUND)) {
     g_propagate_prefixed_error (error, g_steal_pointer (&local), "cache directory %s: ", dir);
     return FALSE;
   }
-  if (!is_empty (dirfd)) {
+  if (!holds_only_own (dirfd)) {
     g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID,
                  "cache directory %s holds other files: set cache-dir to an empty directory of its own", dir);
     return FALSE;

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 import contextlib
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -25,10 +26,24 @@ def emulator():
 
 @pytest.fixture
 def directory():
-    """A directory on disk that is gone afterwards, and with it what is still mounted below it."""
-    with tempfile.TemporaryDirectory(prefix="cabfs-test-", dir=os.environ.get("CABFS_TEST_DIR")) as name:
-        yield Path(name)
-        assert not is_mounted(Path(name) / "mnt"), "the test left a mount behind"
+    """A directory on disk that is gone afterwards, unless CABFS_TEST_KEEP is 1."""
+    place = Path(tempfile.mkdtemp(prefix="cabfs-test-", dir=os.environ.get("CABFS_TEST_DIR")))
+    yield place
+    assert not is_mounted(place / "mnt"), "the test left a mount behind"
+    if os.environ.get("CABFS_TEST_KEEP") != "1":
+        shutil.rmtree(place)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    """The end of the mounts' logs goes into the report of a test that failed."""
+    report = (yield).get_result()
+    directory = item.funcargs.get("directory")
+    if report.failed and directory is not None:
+        for log in (directory / "cabfs.log", *directory.glob("mount-*/cabfs.log")):
+            if log.exists():
+                lines = log.read_text(errors="replace").splitlines()[-60:]
+                report.sections.append((f"end of {log}", "\n".join(lines)))
 
 
 @pytest.fixture

@@ -73,6 +73,15 @@ def mount_line(mountpoint):
     return None
 
 
+def wait_line(process, words):
+    """Reads the log as far as the line with these words."""
+    lines = []
+    while not lines or words not in lines[-1]:
+        line = process.stderr.readline()
+        assert line, ''.join(lines)
+        lines.append(line)
+
+
 def wait_for(condition, what):
     end = time.monotonic() + PATIENCE
     while not condition():
@@ -219,7 +228,7 @@ def running(place):
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signal(place, number):
     process = place.start('-f', '-o', 'log-level=info', 'contoso', 'mnt')
-    assert 'contoso is mounted at %s' % place.mountpoint in process.stderr.readline()
+    wait_line(process, 'contoso is mounted at %s' % place.mountpoint)
     assert mount_line(place.mountpoint)
     process.send_signal(number)
     _, rest = process.communicate(timeout=PATIENCE)
@@ -242,7 +251,7 @@ def test_mount_options(place):
 @needs_fuse
 def test_stale_mount_point(place):
     process = place.start('-f', '-o', 'log-level=info,noauto_unmount', 'contoso', 'mnt')
-    assert 'is mounted' in process.stderr.readline()
+    wait_line(process, 'is mounted')
     process.kill()
     process.communicate()
     with pytest.raises(OSError, match='Transport endpoint is not connected'):
@@ -258,7 +267,7 @@ def test_stale_mount_point(place):
 @pytest.mark.skipif(os.geteuid() != 0, reason='fusermount3 before 3.15 does it for root only')
 def test_auto_unmount(place):
     process = place.start('-f', '-o', 'log-level=info', 'contoso', 'mnt')
-    assert 'is mounted' in process.stderr.readline()
+    wait_line(process, 'is mounted')
     process.kill()
     process.communicate()
     wait_for(lambda: mount_line(place.mountpoint) is None, 'the mount stays')
@@ -268,7 +277,7 @@ def test_auto_unmount(place):
 def test_not_traced(place):
     """A program of the same user can neither look into it nor get a core dump of it."""
     process = place.start('-f', '-o', 'log-level=info', 'contoso', 'mnt')
-    assert 'is mounted' in process.stderr.readline()
+    wait_line(process, 'is mounted')
     with open('/proc/%d/limits' % process.pid, encoding='utf-8') as limits:
         core = [line for line in limits if line.startswith('Max core file size')]
     process.terminate()

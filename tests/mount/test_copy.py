@@ -290,7 +290,9 @@ def test_interrupted_ls_l_goes_on(emulator, mount):
     mounted.remount()
     for cab in cabs:
         assert os.stat(mounted.cab(cab)).st_size == 1000
-    assert blob_requests(emulator) == {"head": 100, "get": 0}
+    requests = blob_requests(emulator)
+    assert requests["get"] == 0
+    assert 100 <= requests["head"] <= 104  # those that were under way when the mount ended are asked for again
 
 
 @pytest.mark.parametrize("command, lines", [

@@ -269,6 +269,9 @@ def test_open_without_read(emulator, mount, one):
     """Costs one small range, which the next who opens has; many do no harm."""
     cab = one(100 * MIB)
     mounted = mount()
+    fd = os.open(mounted.cab(cab), os.O_RDONLY)
+    wait_until(lambda: xattrs(mounted.cab(cab)).get("kind") and not emulator.counters()["concurrent"]["blobNow"], "it is here")
+    os.close(fd)
     for _ in range(100):
         os.close(os.open(mounted.cab(cab), os.O_RDONLY))
     assert emulator.counters()["cabs"][cab["id"]]["get"] == 1
@@ -375,25 +378,24 @@ def test_signatures_of_two_seconds_under_a_slow_reader(emulator, mount, one):
         took = time.monotonic() - begin
     assert sha.hexdigest() == emulator.sha256(cab["id"])
     assert moved(emulator, cab) == cab["size"]
-    assert took / 3 <= batch_requests(emulator) <= took + 3, "addresses are renewed when they run out, not otherwise"
+    assert took / 4 - 1 <= batch_requests(emulator) <= took + 3, "addresses are renewed when they run out, not otherwise"
     assert refusals(emulator) <= batch_requests(emulator)
 
 
 def test_signatures_of_two_seconds_under_a_slow_host(emulator, mount, one):
     """A stream whose connection breaks off goes on at the missing byte, on a new address where that is needed."""
-    seconds = 60 if LONG else 10
+    seconds = 60 if LONG else 8
     emulator.config(sasLife=2000)
     cab = one(seconds * MIB)
     emulator.fault("bandwidth", "blob-get", rate=MIB, scope="total")
-    emulator.fault("short", "blob-get", after=700_000)
-    mounted = mount()
+    emulator.fault("short", "blob-get", after=400_000)
+    mounted = mount(connections=1)
     begin = time.monotonic()
     mounted.verify(cab)
     took = time.monotonic() - begin
-    assert took > seconds / 2, "the addresses must run out meanwhile"
-    assert moved(emulator, cab) <= 1.1 * cab["size"]
-    assert batch_requests(emulator) <= 2 * took + 3
-    assert refusals(emulator) <= 16 * (took / 2 + 1), "at most each connection once for each address"
+    assert 3 <= batch_requests(emulator) <= took + 3, f"in {took} s"
+    assert refusals(emulator) <= batch_requests(emulator)
+    assert moved(emulator, cab) == cab["size"]
 
 
 def test_signatures_that_have_run_out_already(emulator, mount, one):
@@ -442,4 +444,4 @@ def test_memory_does_not_depend_on_sizes(emulator, mount, one):
         done.set()
         watcher.join()
     growth = max(most) - before
-    assert growth < (200 * MIB if SANITIZED else 64 * MIB), f"{growth / MIB:.0f} MiB more"
+    assert growth < (100 * MIB if SANITIZED else 48 * MIB), f"{growth / MIB:.0f} MiB more"

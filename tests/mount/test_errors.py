@@ -1,0 +1,445 @@
+# SPDX-License-Identifier: MIT
+"""Each way a blob host can fail, what a program sees of it, what it costs in requests, and that it passes."""
+import errno
+import os
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from conftest import APP, FAILURE, OTHER_FAILURE
+from mount import Reader, read_at, tool, xattrs
+
+MIB = 1 << 20
+HEAD = 256 << 10  # what the first request for a CAB brings
+
+
+def errno_of(func, *args):
+    """The name of the error that a call ends with; None if it does not fail."""
+    try:
+        func(*args)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return None
+
+
+def within(seconds, condition, what):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+class Operation:
+    """One way to a CAB that takes a request of its kind."""
+
+    def __init__(self, endpoint, prepare, run):
+        self.endpoint, self.prepare, self.run = endpoint, prepare, run
+
+
+def nothing(path):
+    return None
+
+
+def stat_size(path, _):
+    return os.stat(path).st_size
+
+
+def open_and_close(path, _):
+    os.close(os.open(path, os.O_RDONLY))
+
+
+def open_file(path):
+    return os.open(path, os.O_RDONLY)
+
+
+def read_on(_, file):
+    """Bytes far behind those that open() has fetched."""
+    os.pread(file, 65536, 2 * MIB)
+
+
+OPERATIONS = {
+    "stat": Operation("blob-head", nothing, stat_size),
+    "open": Operation("blob-get", nothing, open_and_close),
+    "read": Operation("blob-get", open_file, read_on),
+}
+
+# fault, arguments, errno of stat, open and read (None: no error), requests of each; with retries=3
+ROWS = {
+    "404": ("status", {"status": 404, "code": "BlobNotFound"}, "ENOENT", 1),
+    "403": ("status", {"status": 403, "code": "AuthorizationPermissionMismatch"}, "EACCES", 1),
+    "403-run-out": ("status", {"status": 403, "code": "AuthenticationFailed"}, "EACCES", 2),
+    "401": ("status", {"status": 401}, "EACCES", 1),
+    "409": ("status", {"status": 409, "code": "BlobArchived"}, "EIO", 1),
+    "412": ("status", {"status": 412, "code": "ConditionNotMet"}, "ESTALE", 1),
+    "429": ("status", {"status": 429, "retryAfter": 0}, "EIO", 3),
+    "500": ("status", {"status": 500, "code": "InternalError"}, "EIO", 3),
+    "503": ("status", {"status": 503, "code": "ServerBusy"}, "EIO", 3),
+    "302": ("status", {"status": 302}, "EIO", 1),
+    "stall": ("hold", {}, "ETIMEDOUT", 1),
+}
+
+
+@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_status(emulator, mount, operation, row):
+    """An answer that is none: its errno, its number of requests, and the next try after it has passed."""
+    fault, args, expected, requests = ROWS[row]
+    way = OPERATIONS[operation]
+    emulator.add_cabs(APP, FAILURE, size=3 * MIB)
+    cab = emulator.cabs()[0]
+    m = mount(timeout=2 if fault == "hold" else 20, retries=3)
+    path = m.cab(cab)
+    os.listdir(path.parent)
+    file = way.prepare(path)
+    emulator.reset_counters()
+    emulator.fault(fault, way.endpoint, **args)
+    if operation == "stat" and expected == "EACCES":
+        assert way.run(path, file) == 0  # what may not be had is shown without a size; its open() tells why
+        # a HEAD that is refused is followed by a request that can say more
+        assert emulator.requests("blob-head") == requests
+    else:
+        assert errno_of(way.run, path, file) == expected, m.log()
+        assert emulator.requests(way.endpoint) == requests
+    assert emulator.requests("batch") == (1 if row == "403-run-out" else 0)
+    emulator.clear_faults()
+    if expected == "ESTALE" and file is not None:  # for good: it may have given bytes of the other version
+        assert errno_of(way.run, path, file) == "ESTALE"
+    elif file is not None and expected != "ENOENT":
+        within(5, lambda: errno_of(way.run, path, file) is None, "an open file does not recover")
+    if file is not None:
+        os.close(file)
+    assert os.stat(path).st_size == 3 * MIB
+    m.verify(cab)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("fault, args", [
+    ("status", {"status": 500}), ("status", {"status": 503}), ("status", {"status": 408}),
+    ("status", {"status": 502, "body": "html"}), ("status", {"status": 504, "body": "empty"}), ("drop", {}),
+    ("drop", {"how": "reset"}),
+], ids=["500", "503", "408", "502", "504", "close", "reset"])
+def test_short_burst(emulator, mount, operation, fault, args):
+    """A fault that is shorter than the retries is not seen at all."""
+    way = OPERATIONS[operation]
+    emulator.add_cabs(APP, FAILURE, size=3 * MIB)
+    cab = emulator.cabs()[0]
+    m = mount(retries=3)
+    os.listdir(m.cab(cab).parent)
+    file = way.prepare(m.cab(cab))
+    emulator.reset_counters()
+    emulator.fault(fault, way.endpoint, count=2, **args)
+    assert errno_of(way.run, m.cab(cab), file) is None
+    assert emulator.requests(way.endpoint) == 3
+    if file is not None:
+        os.close(file)
+    m.verify(cab)
+    assert "warning" not in m.log()
+
+
+# --- bodies -----------------------------------------------------------------------------------------------------
+
+BODIES = {
+    # fault, arguments, what reading the whole CAB ends with while it is there
+    "short": ("short", {"after": 100_000}, None),
+    "short-at-once": ("short", {"after": 0}, "EIO"),
+    "reset": ("reset", {"after": 100_000}, None),
+    "reset-at-once": ("reset", {"after": 0}, "EIO"),
+    "small-pieces": ("short-range", {"bytes": 150_000}, None),
+    "gzip-header": ("header", {"name": "Content-Encoding", "value": "gzip"}, None),
+    "whole": ("range-ignored", {}, None),  # not far from the beginning
+    "shifted": ("content-range", {"shift": 1}, "EIO"),
+    "no-range": ("content-range", {"value": None}, "EIO"),
+    "nonsense-range": ("content-range", {"value": "bytes 7-3/x"}, "EIO"),
+    "unknown-total": ("content-range", {"value": "bytes 0-9/*"}, "EIO"),
+    "drip": ("drip", {"bytes": 40_000, "ms": 5}, None),
+}
+
+
+@pytest.mark.parametrize("row", BODIES)
+@pytest.mark.parametrize("count", [1, None], ids=["once", "always"])
+def test_body(emulator, mount, row, count):
+    """A body that is not what was asked for is never taken for it: right bytes or an error, and right bytes after."""
+    fault, args, expected = BODIES[row]
+    emulator.add_cabs(APP, FAILURE, size=900_000)
+    cab = emulator.cabs()[0]
+    m = mount(retries=3)
+    os.listdir(m.cab(cab).parent)
+    emulator.fault(fault, "blob-get", **args, **({} if count is None else {"count": count}))
+    if count is None and expected is not None:
+        assert errno_of(m.cab(cab).read_bytes) == expected
+        emulator.clear_faults()
+        within(5, lambda: errno_of(m.cab(cab).read_bytes) is None, "the CAB does not come back")
+    m.verify(cab)
+    assert xattrs(m.cab(cab))["state"] == "cached"
+
+
+def test_far_range_ignored(emulator, mount):
+    """A host that ignores ranges is not read from the beginning for a byte far behind: an error, and little traffic."""
+    emulator.add_cabs(APP, FAILURE, size=40 * MIB)
+    cab = emulator.cabs()[0]
+    m = mount(retries=3)
+    with open(m.cab(cab), "rb", buffering=0) as file:
+        emulator.reset_counters()
+        emulator.fault("range-ignored", "blob-get")
+        assert errno_of(os.pread, file.fileno(), 4096, 32 * MIB) == "EIO"
+        assert emulator.requests("blob-get") == 2
+        emulator.clear_faults()
+        within(5, lambda: errno_of(os.pread, file.fileno(), 4096, 32 * MIB) is None, "it does not come back")
+        assert os.pread(file.fileno(), 4096, 32 * MIB) == emulator.content(cab["id"], 32 * MIB, 4096)
+    assert emulator.counters()["cabs"][cab["id"]]["bytes"] < 8 * MIB
+
+
+@pytest.mark.parametrize("size, at", [(100_000, 70_000), (3 * MIB, 2 * MIB + 5)])
+def test_corrupt_byte(emulator, mount, size, at):
+    """Bytes that do not have the MD5 their host tells are an error or thrown away, and are right once fetched again:
+    also out of the kernel's page cache, and in the next mount."""
+    emulator.add_cabs(APP, FAILURE, size=size)
+    cab = emulator.cabs()[0]
+    m = mount()
+    assert os.stat(m.cab(cab)).st_size == size  # by a HEAD, which tells the MD5
+    emulator.fault("corrupt", "blob-get", at=at, count=1 if size < HEAD else None)
+    errno_of(m.cab(cab).read_bytes)
+    m.wait_log("MD5")
+    emulator.clear_faults()
+    assert xattrs(m.cab(cab))["state"] == "remote"
+    m.verify(cab)
+    m.remount()
+    m.verify(cab)
+    assert xattrs(m.cab(cab))["state"] == "cached"
+
+
+# --- a blob that changes ----------------------------------------------------------------------------------------
+
+NEW_SIZE = {"same-size": 3 * MIB, "larger": 5 * MIB + 17, "smaller": MIB + 3, "empty": 0}
+
+
+@pytest.mark.parametrize("change", NEW_SIZE)
+def test_replaced_blob(emulator, mount, change):
+    """Who reads a blob that is replaced gets ESTALE, not a mixture; who opens it then gets the new one, whole."""
+    emulator.add_cabs(APP, FAILURE, size=3 * MIB)
+    cab = emulator.cabs()[0]
+    m = mount()
+    path = m.cab(cab)
+    assert os.stat(path).st_size == 3 * MIB
+    with open(path, "rb", buffering=0) as file:
+        old = os.pread(file.fileno(), 65536, 0)
+        assert old == emulator.content(cab["id"], 0, 65536)
+        emulator.change_cab(cab["id"], seed=77, size=NEW_SIZE[change])
+        assert errno_of(os.pread, file.fileno(), 65536, 2 * MIB) == "ESTALE"
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        assert errno_of(os.pread, file.fileno(), 65536, 0) == "ESTALE"
+        # while the old one is still open
+        assert path.read_bytes() == emulator.content(cab["id"])
+    assert path.read_bytes() == emulator.content(cab["id"])
+    assert os.stat(path).st_size == NEW_SIZE[change]
+    m.remount()
+    assert path.read_bytes() == emulator.content(cab["id"])
+
+
+@pytest.mark.parametrize("change", NEW_SIZE)
+def test_replaced_while_closed(emulator, mount, change):
+    """A CAB of which a part is cached when it is replaced is never a mixture of both."""
+    emulator.add_cabs(APP, FAILURE, size=3 * MIB)
+    cab = emulator.cabs()[0]
+    m = mount()
+    path = m.cab(cab)
+    assert read_at(path, 0, 65536) == emulator.content(cab["id"], 0, 65536)
+    within(5, lambda: xattrs(path)["state"] == "partial", "what was read is not kept")
+    emulator.change_cab(cab["id"], seed=77, size=NEW_SIZE[change])
+    truth = emulator.content(cab["id"])
+
+    def whole():
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            assert error.errno == errno.ESTALE
+            return None
+
+    first = whole()
+    assert first in (None, truth)
+    assert whole() == truth
+    assert os.stat(path).st_size == len(truth)
+
+
+@pytest.mark.parametrize("enforce", [True, False], ids=["412", "206"])
+def test_other_etag(emulator, mount, enforce):
+    """Another ETag is another blob, whether the host looks at If-Match or not."""
+    emulator.add_cabs(APP, FAILURE, size=3 * MIB)
+    cab = emulator.cabs()[0]
+    m = mount()
+    with open(m.cab(cab), "rb", buffering=0) as file:
+        emulator.fault("etag", "blob-get", value='"0xANOTHER"', enforce=enforce)
+        assert errno_of(os.pread, file.fileno(), 65536, 2 * MIB) == "ESTALE"
+    emulator.clear_faults()
+    m.verify(cab)
+
+
+@pytest.mark.parametrize("delta", [-1000, 1000])
+def test_other_size(emulator, mount, delta):
+    """So is another size under the same ETag."""
+    emulator.add_cabs(APP, FAILURE, size=3 * MIB)
+    cab = emulator.cabs()[0]
+    m = mount()
+    with open(m.cab(cab), "rb", buffering=0) as file:
+        emulator.fault("size", "blob-get", delta=delta)
+        assert errno_of(os.pread, file.fileno(), 65536, 2 * MIB) == "ESTALE"
+    emulator.clear_faults()
+    m.verify(cab)
+
+
+def test_gone_blob(emulator, mount):
+    """A blob that is gone is ENOENT for who opens it and for who has it open; what is cached stays readable."""
+    ids = emulator.add_cabs(APP, FAILURE, count=2, size=3 * MIB)
+    one, other = (next(cab for cab in emulator.cabs() if cab["id"] == i) for i in ids)
+    m = mount()
+    m.verify(other)
+    with open(m.cab(one), "rb", buffering=0) as file:
+        for cab in ids:
+            emulator.change_cab(cab, gone=True)
+        assert errno_of(os.pread, file.fileno(), 65536, 2 * MIB) == "ENOENT"
+    assert errno_of(m.cab(one).read_bytes) == "ENOENT"
+    m.verify(other)
+
+
+# --- a host that asks for a pause -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("retry_after, least, most", [
+    (2, 2, 6), ({"date": 3}, 1.9, 7), ("soon", 0, 4), (-5, 0, 4), ("99999999999999999999", 0, 130),
+], ids=["seconds", "date", "nonsense", "negative", "absurd"])
+@pytest.mark.parametrize("endpoint", ["batch", "blob-get"])
+def test_retry_after(emulator, mount, endpoint, retry_after, least, most):
+    """Retry-After holds for the whole host: nobody else asks it meanwhile."""
+    if most > 100:
+        pytest.skip("two minutes are what an absurd time is cut to: test-retry has it")
+    emulator.add_cabs(APP, FAILURE, size=1000)
+    emulator.add_cabs(APP, OTHER_FAILURE, count=3, size=1000)
+    m = mount(retries=3)
+    os.listdir(m.path / APP)
+    if endpoint == "blob-get":
+        os.listdir(m.path / APP / FAILURE)
+        os.listdir(m.path / APP / OTHER_FAILURE)
+    emulator.reset_counters()
+    emulator.fault("status", endpoint, status=429, retryAfter=retry_after, count=1)
+    began = time.monotonic()
+    one = emulator.cabs(APP, FAILURE)[0]
+    first = Reader(m.cab(one).read_bytes)
+    emulator.wait_requests(endpoint, 1)
+    time.sleep(0.2)
+    others = [Reader(m.cab(cab).read_bytes) for cab in emulator.cabs(APP, OTHER_FAILURE)]
+    assert first.get(20) == emulator.content(one["id"])
+    took = time.monotonic() - began
+    assert least <= took < most
+    for reader, cab in zip(others, emulator.cabs(APP, OTHER_FAILURE)):
+        assert reader.get(20) == emulator.content(cab["id"])
+    hosts = ("batch", "hits", "details") if endpoint == "batch" else ("blob-get", "blob-head")
+    times = [entry["ms"] for entry in emulator.log() if entry["endpoint"] in hosts]
+    assert times[1] - times[0] >= least * 1000 - 50
+
+
+# --- CABs that cannot be had ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["missing", "null", "empty"])
+def test_undownloadable(emulator, mount, form):
+    """A row without an address is shown with size 0; its open() is EACCES, without a request."""
+    emulator.add_cabs(APP, FAILURE, count=2, size=5000)
+    hidden = emulator.add_cabs(APP, FAILURE, count=2, seed=2, size=5000, urlForm=form)
+    m = mount()
+    assert len(os.listdir(m.path / APP / FAILURE)) == 4
+    emulator.reset_counters()
+    for cab in hidden:
+        path = m.path / APP / FAILURE / f"{cab}.cab"
+        assert os.stat(path).st_size == 0
+        assert errno_of(path.read_bytes) == "EACCES"
+        assert os.stat(path).st_size == 0
+    assert emulator.counters()["requests"] == 0
+    listed = subprocess.run(["ls", "-l", m.path / APP / FAILURE], capture_output=True, text=True, check=True)
+    assert len(listed.stdout.splitlines()) == 5
+
+
+@pytest.mark.parametrize("form", ["missing", "null", "empty"])
+def test_undownloadable_hidden(emulator, mount, form):
+    """With undownloadable=hide it is not there."""
+    shown = emulator.add_cabs(APP, FAILURE, count=2, size=5000)
+    hidden = emulator.add_cabs(APP, FAILURE, count=2, seed=2, size=5000, urlForm=form)
+    m = mount(undownloadable="hide")
+    assert sorted(os.listdir(m.path / APP / FAILURE)) == sorted(f"{cab}.cab" for cab in shown)
+    emulator.reset_counters()
+    for cab in hidden:
+        assert errno_of(os.stat, m.path / APP / FAILURE / f"{cab}.cab") == "ENOENT"
+        assert errno_of((m.path / APP / FAILURE / f"{cab}.cab").read_bytes) == "ENOENT"
+    assert emulator.counters()["requests"] == 0
+
+
+# --- programs that may not cause requests -----------------------------------------------------------------------
+
+
+class Denied:
+    """Programs of the system under a name that is on the list."""
+
+    def __init__(self, directory, name="updatedb"):
+        self.directory, self.name = directory, name
+
+    def run(self, program, *arguments):
+        place = self.directory / program
+        place.mkdir(exist_ok=True)
+        path = place / self.name
+        if not path.exists():
+            shutil.copy(tool(program), path)
+        return subprocess.run([path, *map(str, arguments)], capture_output=True, timeout=30, check=False,
+                              env={**os.environ, "LC_ALL": "C"})
+
+    def refused(self, program, *arguments):
+        result = self.run(program, *arguments)
+        assert result.returncode != 0 and b"Permission denied" in result.stderr, result
+        return result
+
+
+@pytest.mark.parametrize("name", ["updatedb", "baloo_file_extr"])
+def test_denied_program(emulator, mount, directory, name):
+    """A program of the list gets EACCES wherever a request would be needed, and no request is made for it; what is
+    known it may list, and what is cached read."""
+    emulator.add_cabs(APP, FAILURE, count=3, size=5000)
+    m = mount()
+    denied = Denied(directory, name)
+    cached, known, unknown = emulator.cabs()
+    there = m.path / APP / FAILURE
+    assert denied.run("ls", m.path).stdout.decode().split() == [APP]
+    denied.refused("ls", m.path / APP)
+    denied.refused("ls", there)
+    denied.refused("stat", m.cab(cached))
+    denied.refused("cat", m.cab(cached))
+    assert emulator.counters()["requests"] == 0
+    assert os.listdir(m.path / APP) == [FAILURE]
+    denied.refused("ls", there)
+    names = sorted(os.listdir(there))
+    m.verify(cached)
+    assert os.stat(m.cab(known)).st_size == 5000
+    time.sleep(0.3)  # sizes asked for ahead of the one who looked
+    emulator.change_cab(unknown["id"], expires=unknown["expires"])
+    emulator.reset_counters()
+    assert sorted(denied.run("ls", there).stdout.decode().split()) == names
+    assert denied.run("cat", m.cab(cached)).stdout == emulator.content(cached["id"])
+    assert denied.run("stat", "-c", "%s", m.cab(known)).stdout.decode().strip() == "5000"
+    denied.refused("cat", m.cab(known))
+    denied.refused("cat", m.cab(unknown))
+    assert emulator.counters()["requests"] == 0
+    m.verify(unknown)
+
+
+def test_denied_size(emulator, mount, directory):
+    """An unknown size is refused too: a program that took 0 for it would believe it."""
+    emulator.add_cabs(APP, FAILURE, size=5000)
+    cab = emulator.cabs()[0]
+    m = mount(deny="indexer")
+    os.listdir(m.cab(cab).parent)
+    emulator.reset_counters()
+    denied = Denied(directory, "indexer")
+    denied.refused("stat", m.cab(cab))
+    denied.refused("cat", m.cab(cab))
+    assert emulator.counters()["requests"] == 0
+    assert Denied(directory, "updatedb").run("cat", m.cab(cab)).stdout == emulator.content(cab["id"])
+    assert denied.run("stat", "-c", "%s", m.cab(cab)).stdout.decode().strip() == "5000"

@@ -1,0 +1,425 @@
+# SPDX-License-Identifier: MIT
+"""Services that fail, go away and come back, and tokens that are not to be had."""
+import errno
+import json
+import os
+import re
+import shlex
+import time
+
+import pytest
+
+from conftest import APP, FAILURE, OTHER_FAILURE
+from mount import Mount, Reader, xattrs
+
+LISTS = ["batch", "details"]  # the two ways to the CABs of a failure
+
+
+def failure(number):
+    return f"1fd83f6d-9fe0-96ec-2c47-{number:012}"
+
+
+def errno_of(func, *args):
+    """The name of the error that a call ends with; None if it does not fail."""
+    try:
+        func(*args)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return None
+
+
+def within(seconds, condition, what):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def stale(path):
+    return xattrs(path).get("stale")
+
+
+# --- the first time ---------------------------------------------------------------------------------------------
+
+FAULTS = [
+    # fault, arguments, errno, requests of one endpoint with retries=2
+    ("status", {"status": 500}, "EIO", 2),
+    ("status", {"status": 503, "body": "html"}, "EIO", 2),
+    ("status", {"status": 403}, "EACCES", 1),
+    ("status", {"status": 401}, "EACCES", 2),
+    ("status", {"status": 404}, "ENOENT", 1),
+    ("status", {"status": 400, "body": "empty"}, "EIO", 1),
+    ("drop", {}, "EIO", 2),  # and one that libcurl repeats because it was sent on a kept connection
+    ("drop", {"how": "reset"}, "EIO", 2),
+    ("hold", {}, "ETIMEDOUT", 1),
+    ("answer", {"text": "<html>"}, "EIO", 1),
+    ("answer", {"text": "{}"}, "EIO", 1),
+    ("answer", {"text": '{"Value": null}'}, "EIO", 1),
+]
+REPEATS = {"drop": 1}
+FAULT_IDS = [f"{name}-{args.get('status', args.get('how', args.get('text', '')))}" for name, args, *_ in FAULTS]
+
+
+@pytest.mark.parametrize("fault, args, expected, requests", FAULTS, ids=FAULT_IDS)
+def test_first_listing_fails(emulator, mount, fault, args, expected, requests):
+    """Where there is no list, looking is an error and never an empty directory; later it works."""
+    emulator.add_cabs(APP, FAILURE, count=3)
+    emulator.add_cabs(APP, OTHER_FAILURE, count=1)
+    names = sorted(f"{cab['id']}.cab" for cab in emulator.cabs(APP, FAILURE))
+    m = mount(timeout=2, retries=2)
+    assert sorted(os.listdir(m.path / APP)) == sorted([FAILURE, OTHER_FAILURE])
+    emulator.reset_counters()
+    emulator.fault(fault, LISTS, **args)
+    assert errno_of(os.listdir, m.path / APP / FAILURE) == expected
+    assert emulator.requests("batch") == requests + REPEATS.get(fault, 0)
+    assert errno_of(os.stat, m.path / APP / OTHER_FAILURE / "x1.cab") == expected
+    assert errno_of(os.listdir, m.path / APP / FAILURE) == expected
+    emulator.clear_faults()
+    within(8, lambda: errno_of(os.listdir, m.path / APP / FAILURE) is None, "the list does not come back")
+    assert sorted(os.listdir(m.path / APP / FAILURE)) == names
+    assert stale(m.path / APP / FAILURE) == "0"
+    m.verify(emulator.cabs(APP, FAILURE)[0])
+
+
+@pytest.mark.parametrize("fault, args, expected, requests", FAULTS, ids=FAULT_IDS)
+def test_first_list_of_failures_fails(emulator, mount, fault, args, expected, requests):
+    """The same for the failures of an application."""
+    emulator.add_cabs(APP, FAILURE)
+    m = mount(timeout=2, retries=2)
+    emulator.fault(fault, "hits", **args)
+    assert errno_of(os.listdir, m.path / APP) == expected
+    assert emulator.requests("hits") == requests
+    emulator.clear_faults()
+    within(8, lambda: errno_of(os.listdir, m.path / APP) is None, "the list does not come back")
+    assert os.listdir(m.path / APP) == [FAILURE]
+
+
+def test_unknown(emulator, mount):
+    """What the services do not know is not there, and that is no failure: neither a warning nor a second request."""
+    emulator.add_cabs(APP, FAILURE)
+    m = mount()
+    os.listdir(m.path / APP)
+    assert errno_of(os.stat, m.path / APP / OTHER_FAILURE) == "ENOENT"
+    assert errno_of(os.stat, m.path / APP / OTHER_FAILURE / "x1.cab") == "ENOENT"
+    assert errno_of(os.stat, m.path / APP / FAILURE / f"{OTHER_FAILURE}.cab") == "ENOENT"
+    assert emulator.requests("batch") == 2
+    assert "warning" not in m.log()
+
+
+def test_refused_way(emulator, mount):
+    """Where one call is not available to the account, the other one lists."""
+    ids = emulator.add_cabs(APP, FAILURE, count=3)
+    m = mount()
+    emulator.fault("status", "batch", status=404)
+    assert sorted(os.listdir(m.path / APP / FAILURE)) == sorted(f"{cab}.cab" for cab in ids)
+    for cab in emulator.cabs():
+        m.verify(cab)
+
+
+# --- later ------------------------------------------------------------------------------------------------------
+
+
+def test_later_listing_fails(emulator, mount):
+    """The last good list is shown for as long as the service fails, and marked; then the new one.  The faults are set
+    each for a failure of its own, so that they pass side by side."""
+    for number in range(len(FAULTS)):
+        emulator.add_cabs(APP, failure(number), count=3)
+    m = mount(listing_ttl=0, timeout=3, retries=1)
+    dirs = [m.path / APP / failure(number) for number in range(len(FAULTS))]
+    before = [sorted(os.listdir(path)) for path in dirs]
+    hits = sorted(os.listdir(m.path / APP))
+    for number, (fault, args, _, _) in enumerate(FAULTS):
+        emulator.fault(fault, LISTS, path=failure(number), **args)
+    emulator.fault("status", "hits", status=500)
+    missing = FAULT_IDS.index("status-404")
+
+    def look(value):
+        """All lists as they were; TRUE once they are marked with the value."""
+        for number, path in enumerate(dirs):
+            assert sorted(os.listdir(path)) == before[number], FAULT_IDS[number]
+        assert sorted(os.listdir(m.path / APP)) == hits
+        marks = [stale(path) for path in dirs] + [stale(m.path / APP)]
+        return all(mark == value for number, mark in enumerate(marks) if number != missing)
+
+    within(15, lambda: look("1"), "not all lists are marked")
+    assert os.stat(dirs[0] / before[0][0]).st_size == 4096
+    emulator.clear_faults()
+    fresh = emulator.add_cabs(APP, failure(0), seed=2)[0]
+    before[0] = None
+
+    def new_one():
+        before[0] = sorted(os.listdir(dirs[0]))
+        assert len(before[0]) in (3, 4)
+        return f"{fresh}.cab" in before[0]
+
+    within(15, new_one, "the new list does not come")
+    within(15, lambda: look("0"), "some lists stay marked")
+
+
+def test_attribute_asks_nobody(emulator, mount):
+    """Looking at the attributes of a directory starts no request, however old its list is."""
+    emulator.add_cabs(APP, FAILURE)
+    m = mount(listing_ttl=0)
+    os.listdir(m.path / APP / FAILURE)
+    with_dir = os.open(m.path / APP / FAILURE, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        time.sleep(0.2)  # what the look itself has started behind is over
+        emulator.reset_counters()
+        for _ in range(20):
+            assert os.getxattr(with_dir, "user.cabfs.stale") == b"0"
+            assert os.getxattr(with_dir, "user.cabfs.cabs") == b"1"
+        assert emulator.counters()["requests"] == 0
+    finally:
+        os.close(with_dir)
+
+
+# --- without a network ------------------------------------------------------------------------------------------
+
+DATA = {"date": int(time.time()) - 5000, "step": 60, "size": [300_000, 5000]}
+
+
+@pytest.mark.parametrize("ttl", [300, 0])
+def test_network_gone(emulator, directory, ttl):
+    """Lists, sizes, attributes and cached CABs outlive the network and a remount; what is not here is an error soon."""
+    emulator.add_cabs(APP, FAILURE, count=4, **DATA)
+    cabs = emulator.cabs()
+    truth = {cab["id"]: emulator.content(cab["id"]) for cab in cabs}
+    with Mount(emulator, directory, driver=[APP], listing_ttl=ttl, timeout=10, retries=2) as m:
+        there = m.path / APP / FAILURE
+        looks = {name: (os.stat(there / name).st_size, os.stat(there / name).st_mtime_ns,
+                        {key: value for key, value in xattrs(there / name).items() if key not in ("state", "etag", "md5", "kind")})
+                 for name in os.listdir(there)}
+        for cab in cabs[:2]:
+            m.verify(cab)
+        assert os.listdir(m.path / APP) == [FAILURE]
+        ports = emulator.ports
+        emulator.kill()
+        m.remount()
+        assert os.listdir(m.path / APP) == [FAILURE]
+        assert sorted(os.listdir(there)) == sorted(looks)
+        for name, (size, mtime, fields) in looks.items():
+            found = os.stat(there / name)
+            assert (found.st_size, found.st_mtime_ns) == (size, mtime)
+            assert fields.items() <= xattrs(there / name).items()
+        for cab in cabs[:2]:
+            assert (there / f"{cab['id']}.cab").read_bytes() == truth[cab["id"]]
+            assert xattrs(m.cab(cab))["state"] == "cached"
+        for cab in cabs[2:]:
+            began = time.monotonic()
+            assert errno_of(m.cab(cab).read_bytes) == "EIO"
+            assert time.monotonic() - began < 8
+            assert xattrs(m.cab(cab))["state"] == "remote"
+        if ttl == 0:
+            within(10, lambda: os.listdir(there) and stale(there) == "1", "an old list is not marked")
+        assert sorted(os.listdir(there)) == sorted(looks)
+        # the services come back, and know nothing of the tokens and signatures they gave out
+        emulator.start(ports)
+        emulator.add_cabs(APP, FAILURE, count=4, **DATA)
+        for cab in cabs:
+            within(20, lambda: errno_of(m.cab(cab).read_bytes) is None, "the CABs do not come back")
+            m.verify(cab)
+
+
+def test_service_gone_at_start(emulator, directory):
+    """A mount starts without its services, says so to who looks, and works once they are there."""
+    m = Mount(emulator, directory, driver=[APP], timeout=5, retries=1)
+    ports = emulator.ports
+    emulator.kill()
+    with m:
+        assert os.listdir(m.path) == [APP]
+        assert errno_of(os.listdir, m.path / APP) == "EIO"
+        assert errno_of(os.stat, m.path / APP / FAILURE) == "EIO"
+        emulator.start(ports)
+        emulator.add_cabs(APP, FAILURE, count=2)
+        within(10, lambda: errno_of(os.listdir, m.path / APP) is None, "the service is not asked again")
+        assert os.listdir(m.path / APP) == [FAILURE]
+        for cab in emulator.cabs():
+            m.verify(cab)
+
+
+def test_service_silent_at_start(emulator, mount):
+    """The same if the hosts take connections and say nothing."""
+    emulator.add_cabs(APP, FAILURE)
+    emulator.fault("hold", "*")
+    began = time.monotonic()
+    m = mount(timeout=2)
+    assert os.listdir(m.path) == [APP]
+    assert time.monotonic() - began < 5
+    assert errno_of(os.listdir, m.path / APP) == "ETIMEDOUT"
+    emulator.clear_faults()
+    within(10, lambda: errno_of(os.listdir, m.path / APP) is None, "the service is not asked again")
+
+
+# --- tokens -----------------------------------------------------------------------------------------------------
+
+
+def test_revoked_token(emulator, mount):
+    """A token that is not taken any more costs one new one, whoever notices it first, and nobody an error."""
+    for number in range(8):
+        emulator.add_cabs(APP, failure(number), count=2)
+    m = mount()
+    os.listdir(m.path / APP)
+    assert emulator.requests("login") == 1
+    emulator.revoke_tokens()
+    readers = [Reader(os.listdir, m.path / APP / failure(number)) for number in range(8)]
+    assert [len(reader.get(20)) for reader in readers] == [2] * 8
+    assert [reader.error for reader in readers] == [None] * 8
+    assert emulator.requests("login") == 2
+    assert emulator.counters()["endpoints"]["batch"]["statuses"]["200"] == 8
+
+
+def test_wrong_secret(emulator, mount):
+    """EACCES, a line that tells why, and no storm at the login host; with the right secret the next mount works."""
+    for number in range(10):
+        emulator.add_cabs(APP, failure(number))
+    m = mount()
+    emulator.config(clientSecret="another one")
+    m.secrets.append("another one")
+    assert errno_of(os.listdir, m.path / APP) == "EACCES"
+    for number in range(10):
+        assert errno_of(os.listdir, m.path / APP / failure(number)) == "EACCES"
+        assert errno_of(os.stat, m.path / APP / failure(number) / "x1.cab") == "EACCES"
+    assert emulator.requests("login") == 1
+    lines = [line for line in m.log().splitlines() if "AADSTS7000215" in line]
+    assert lines and re.search(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", lines[0]), m.log()
+    m.remount()
+    assert len(os.listdir(m.path / APP)) == 10
+
+
+def test_login_fails_and_recovers(emulator, mount):
+    """A login host that has a bad moment is asked again at once, one that is down when somebody looks again."""
+    emulator.add_cabs(APP, FAILURE)
+    m = mount(retries=3)
+    fault = emulator.fault("status", "login", status=503, count=2)
+    assert os.listdir(m.path / APP) == [FAILURE]
+    assert emulator.requests("login") == 3
+    emulator.clear_faults(fault)
+    m.options["retries"] = 1
+    m.remount()
+    emulator.fault("status", "login", status=500)
+    assert errno_of(os.listdir, m.path / APP / OTHER_FAILURE) == "EIO"
+    emulator.clear_faults()
+    within(10, lambda: errno_of(os.listdir, m.path / APP / OTHER_FAILURE) == "ENOENT", "no new token is asked for")
+
+
+def token_file(emulator, directory):
+    path = directory / "token"
+    path.write_text(emulator.token() + "\n")
+    return {"token_file": str(path)}, {}
+
+
+def command_bare(emulator, directory):
+    options, _ = token_file(emulator, directory)
+    return {"token_command": f"cat {shlex.quote(options['token_file'])}"}, {}
+
+
+def command_json(emulator, directory):
+    path = directory / "answer.json"
+    path.write_text(json.dumps({"accessToken": emulator.token(), "expiresOn": "2030-01-01 00:00:00.000000",
+                                "subscription": "0", "tenant": "1", "tokenType": "Bearer"}))
+    return {"token_command": f"cat {shlex.quote(str(path))}"}, {}
+
+
+def environment(emulator, directory):
+    config = emulator.config()
+    return {}, {"AZURE_TENANT_ID": config["tenant"], "AZURE_CLIENT_ID": config["clientId"],
+                "AZURE_CLIENT_SECRET": config["clientSecret"]}
+
+
+def credentials_directory(emulator, directory):
+    config = emulator.config()
+    place = directory / "credentials"
+    place.mkdir(mode=0o500)
+    secret = place / "client-secret"
+    secret.write_text(config["clientSecret"] + "\n")
+    secret.chmod(0o400)
+    return ({"tenant": config["tenant"], "client_id": config["clientId"]}, {"CREDENTIALS_DIRECTORY": str(place)})
+
+
+def relative_credential(emulator, directory):
+    options, variables = credentials_directory(emulator, directory)
+    place = directory / "credentials"
+    (place / "client-secret").rename(place / "contoso")
+    return {**options, "client_secret_file": "contoso"}, variables
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("source, logins", [(token_file, 0), (command_bare, 0), (command_json, 0), (environment, 1),
+                                            (credentials_directory, 1), (relative_credential, 1)])
+def test_token_sources(emulator, directory, source, logins, version):
+    """Each way to a token lists and reads."""
+    emulator.add_cabs(APP, FAILURE, count=2, size=300_000)
+    options = {"tenant": None, "client_id": None, "client_secret_file": None}
+    given, variables = source(emulator, directory)
+    options.update(given)
+    with Mount(emulator, directory, driver=[APP], environment=variables, token_version=version, **options) as m:
+        assert os.listdir(m.path / APP) == [FAILURE]
+        for cab in emulator.cabs():
+            m.verify(cab)
+    assert emulator.requests("login") == logins
+    assert [entry["path"].endswith("v2.0/token") for entry in emulator.log("login")] == [version == 2] * logins
+
+
+def test_token_file_is_read_anew(emulator, directory):
+    """A token in a file that is not taken any more is replaced by what is in the file then, at the price of one 401."""
+    emulator.add_cabs(APP, FAILURE)
+    emulator.add_cabs(APP, OTHER_FAILURE)
+    given, _ = token_file(emulator, directory)
+    options = {"tenant": None, "client_id": None, "client_secret_file": None, **given}
+    with Mount(emulator, directory, driver=[APP], **options) as m:
+        assert len(os.listdir(m.path / APP)) == 2
+        emulator.revoke_tokens()
+        token_file(emulator, directory)
+        assert len(os.listdir(m.path / APP / FAILURE)) == 1
+        assert emulator.counters()["endpoints"]["batch"]["statuses"] == {"401": 1, "200": 1}
+        emulator.revoke_tokens()
+        for _ in range(3):  # the same token again is tried once
+            assert errno_of(os.listdir, m.path / APP / OTHER_FAILURE) == "EACCES"
+        assert "still gives the same" in m.log()
+
+
+def test_failing_command(emulator, directory):
+    """A command that fails is an error with its own words, and is not run again and again."""
+    emulator.add_cabs(APP, FAILURE)
+    counter = directory / "runs"
+    command = f"echo run >> {shlex.quote(str(counter))}; echo please log in first >&2; exit 3"
+    options = {"tenant": None, "client_id": None, "client_secret_file": None, "token_command": command}
+    with Mount(emulator, directory, driver=[APP], **options) as m:
+        for _ in range(5):
+            assert errno_of(os.listdir, m.path / APP) in ("EACCES", "EIO")
+        assert "please log in first" in m.log()
+        assert counter.read_text() == "run\n"
+
+
+def test_renewal_ahead(emulator, mount):
+    """A token is renewed before it runs out, behind the back of those who use it: no 401, and nobody waits."""
+    for number in range(4):
+        emulator.add_cabs(APP, failure(number))
+    emulator.config(tokenLife=4)
+    m = mount()
+    os.listdir(m.path / APP)
+    time.sleep(2.3)  # more than half of its life
+    fault = emulator.fault("hold", "login")
+    assert os.listdir(m.path / APP / failure(0))
+    emulator.wait_held(1)
+    assert os.listdir(m.path / APP / failure(1))
+    assert emulator.requests("login") == 2  # one renewal in flight
+    emulator.clear_faults(fault)
+    time.sleep(2)  # the first one is over
+    assert os.listdir(m.path / APP / failure(2))
+    counters = emulator.counters()["endpoints"]
+    assert counters["login"]["requests"] in (2, 3)
+    assert set(counters["batch"]["statuses"]) == {"200"}
+
+
+def test_tokens_that_live_short(emulator, mount):
+    """A walk that outlives several tokens notices nothing."""
+    for number in range(6):
+        emulator.add_cabs(APP, failure(number))
+    emulator.config(tokenLife=1)
+    m = mount()
+    os.listdir(m.path / APP)
+    for number in range(6):
+        assert len(os.listdir(m.path / APP / failure(number))) == 1
+        time.sleep(0.4)
+    assert 3 <= emulator.requests("login") <= 7
