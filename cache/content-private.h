@@ -12,8 +12,10 @@
 struct CabContents {
   CabContentsOptions options; /* set at creation */
   pthread_mutex_t lock;
-  pthread_cond_t emptied; /* lock: signalled when a content leaves the table */
+  pthread_cond_t emptied; /* lock: signalled when the last content is freed */
+  guint contents;         /* lock: not freed yet; those that failed are not in the table any more */
   GHashTable *table;      /* lock: key of a content to the content, which it has a reference of */
+  atomic_uint spoilt;     /* contents that failed when somebody could have read them */
 };
 
 typedef enum { CONTENT_OPENING, CONTENT_READY, CONTENT_FAILED, CONTENT_RETIRING } ContentPhase;
@@ -78,6 +80,8 @@ struct CabContent {
   guint64 unsaved; /* bytes that no map speaks of */
   gboolean saving;
   gboolean verified; /* its bytes were compared with the MD5, or there is none */
+
+  gboolean asked; /* the save job's: the host was asked for its MD5 because the bytes have another one */
 };
 
 /* A read that failed is not tried again before that: readers whom the kernel makes wait for the same page come one

@@ -15,6 +15,7 @@ CabContents *cab_contents_new (const CabContentsOptions *options) {
   pthread_mutex_init (&self->lock, NULL);
   pthread_cond_init (&self->emptied, NULL);
   self->table = g_hash_table_new (g_str_hash, g_str_equal);
+  atomic_init (&self->spoilt, 0);
   return self;
 }
 
@@ -23,7 +24,7 @@ void cab_contents_free (CabContents *self) {
     return;
   {
     CAB_LOCK_SCOPE (&self->lock);
-    while (g_hash_table_size (self->table) > 0)
+    while (self->contents > 0)
       pthread_cond_wait (&self->emptied, &self->lock);
   }
   g_hash_table_unref (self->table);
@@ -42,7 +43,6 @@ gboolean cab_content_leave_locked (CabContent *self) {
   if (g_hash_table_lookup (self->owner->table, self->key) != self)
     return FALSE;
   g_hash_table_remove (self->owner->table, self->key);
-  pthread_cond_broadcast (&self->owner->emptied);
   return TRUE;
 }
 
@@ -73,7 +73,11 @@ void cab_content_drop (CabContent *self) {
   g_free (self->id);
   g_free (self->etag);
   g_free (self->md5);
+  CabContents *owner = self->owner;
   g_free (self);
+  CAB_LOCK_SCOPE (&owner->lock); /* the last thing that is done with it */
+  if (--owner->contents == 0)
+    pthread_cond_broadcast (&owner->emptied);
 }
 
 CabContent *cab_content_ref (CabContent *self) {
@@ -102,9 +106,11 @@ void cab_content_unref (CabContent *self) {
   cab_content_drop (self);
 }
 
-static CabContent *content_new (CabContents *owner, const CabScope *scope, const CabRecord *record, char *key) {
+static CabContent *content_new_locked (CabContents *owner, const CabScope *scope, const CabRecord *record,
+                                       char *key) {
   CabContent *self = g_new0 (CabContent, 1);
   self->owner = owner;
+  owner->contents++;
   cab_ref_init (&self->refs);
   self->key = key;
   self->scope = cab_scope_copy (scope);
@@ -162,9 +168,10 @@ void cab_content_answer_openers (CabContent *self, GQueue *openers, const GError
 }
 
 static void set_version (CabContent *self) {
-  /* The same for the same bytes in every process: FNV-1a over what tells versions of a blob apart. */
-  g_autofree char *text =
-      g_strdup_printf ("%" G_GUINT64_FORMAT " %s", self->size, self->etag != NULL ? self->etag : "");
+  /* FNV-1a over what tells versions of a blob apart.  Bytes that were wrong were told apart by nothing: after some of
+   * those everything is another version, whoever may have kept them. */
+  g_autofree char *text = g_strdup_printf ("%u %" G_GUINT64_FORMAT " %s", atomic_load (&self->owner->spoilt),
+                                           self->size, self->etag != NULL ? self->etag : "");
   self->version = G_GUINT64_CONSTANT (14695981039346656037);
   for (const char *p = text; *p != '\0'; p++)
     self->version = (self->version ^ (guint8) *p) * G_GUINT64_CONSTANT (1099511628211);
@@ -218,7 +225,7 @@ static JoinResult join (CabContents *self, Opener *opener, CabContent **content)
   CAB_LOCK_SCOPE (&self->lock);
   *content = g_hash_table_lookup (self->table, key);
   if (*content == NULL) {
-    *content = content_new (self, opener->scope, &opener->record, g_steal_pointer (&key));
+    *content = content_new_locked (self, opener->scope, &opener->record, g_steal_pointer (&key));
     (*content)->md5 = g_strdup (opener->md5);
     g_hash_table_insert (self->table, (*content)->key, *content);
     g_queue_push_tail (&(*content)->openers, opener);

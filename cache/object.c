@@ -79,9 +79,9 @@ static gboolean is_linked (int fd) {
   return fstat (fd, &st) == 0 && st.st_nlink > 0;
 }
 
-/* An unnamed file in the same place, for us alone. */
-static gboolean open_private (CabObject *self, const char *dir, GError **error) {
-  self->fd = openat (self->store->dirfd, dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+/* An unnamed file, for us alone. */
+static gboolean open_private (CabObject *self, GError **error) {
+  self->fd = openat (self->store->dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   self->is_private = TRUE;
   return self->fd >= 0 || cab_error_errno (error, "make a temporary file in the cache") != NULL;
 }
@@ -110,6 +110,8 @@ typedef enum { OPEN_DONE, OPEN_AGAIN, OPEN_BUSY, OPEN_FAILED } OpenResult;
 /* One try: OPEN_AGAIN when the file was removed while we waited at its door. */
 static OpenResult open_shared (CabObject *self, const char *id, CabMap *map, GError **error) {
   self->fd = openat (self->store->dirfd, self->data_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (self->fd < 0 && errno == ENOENT) /* an eviction found the new directory empty */
+    return OPEN_AGAIN;
   if (self->fd < 0) {
     cab_error_errno (error, "open %s in the cache", self->data_path);
     return OPEN_FAILED;
@@ -146,9 +148,10 @@ CabObject *cab_object_open (CabStore *store, gint64 expires, const char *id, Cab
   *map = (CabMap){.modified = CAB_TIME_UNKNOWN};
   /* Removed between open and lock, again and again, would need an eviction for each try. */
   for (guint i = 0; i < 16; i++) {
-    g_auto (CabFd) dirfd = cab_dir_make (store->dirfd, dir, &error);
-    if (dirfd < 0)
+    if (mkdirat (store->dirfd, dir, 0700) < 0 && errno != EEXIST) {
+      cab_error_errno (&error, "make directory %s in the cache", dir);
       return open_none (self, error);
+    }
     OpenResult result = open_shared (self, id, map, &error);
     if (result == OPEN_DONE)
       return self;
@@ -160,7 +163,7 @@ CabObject *cab_object_open (CabStore *store, gint64 expires, const char *id, Cab
     if (result == OPEN_BUSY)
       break;
   }
-  return open_private (self, dir, &error) ? self : open_none (self, error);
+  return open_private (self, &error) ? self : open_none (self, error);
 }
 
 static gboolean refuse_write (CabObject *self, GError **error) {

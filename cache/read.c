@@ -380,6 +380,8 @@ void cab_content_fail (CabContent *self, const GError *error) {
     CAB_LOCK_SCOPE (&self->owner->lock);
     if (self->phase == CONTENT_FAILED)
       return;
+    if (self->phase != CONTENT_OPENING)
+      atomic_fetch_add (&self->owner->spoilt, 1);
     self->phase = CONTENT_FAILED;
     self->failed = g_error_copy (error);
     atomic_store (&self->complete, FALSE);

@@ -56,6 +56,31 @@ static void snapshot (CabContent *self, CabMap *map, guint64 *bytes) {
   cab_ranges_copy (&self->have, &map->have);
 }
 
+static void save_work (gpointer data);
+
+static void on_probe (gpointer data, const CabFacts *facts, const GError *error) {
+  CabContent *self = data;
+  if (error == NULL) {
+    self->owner->options.learned (self->owner->options.learned_data, self->scope, self->id, facts);
+    CAB_LOCK_SCOPE (&self->owner->lock);
+    if (facts->md5 != NULL && g_strcmp0 (facts->etag, self->etag) == 0) {
+      g_free (self->md5);
+      self->md5 = g_strdup (facts->md5);
+    }
+  }
+  cab_pool_push (self->owner->options.pool, save_work, self);
+}
+
+/* The MD5 that is known may be that of a blob which was replaced before these bytes were fetched, and a range does not
+ * tell its own (api-contract.md 12.4): the host is asked, once, and the job begins anew. */
+static gboolean ask_again (CabContent *self) {
+  if (self->asked)
+    return FALSE;
+  self->asked = TRUE;
+  cab_blob_probe (self->blob, on_probe, self);
+  return TRUE;
+}
+
 static void save_work (gpointer data) {
   CabContent *self = data;
   g_autoptr (GError) error = NULL;
@@ -63,6 +88,8 @@ static void save_work (gpointer data) {
   guint64 bytes;
   snapshot (self, &map, &bytes);
   gboolean good = verify (self, &map, &error);
+  if (!good && ask_again (self))
+    return;
   if (!good) {
     g_warning ("cache: %s; dropped, to be fetched again", error->message);
     cab_metric_add (CAB_METRIC_CACHE_DAMAGED, 1);

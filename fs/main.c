@@ -97,13 +97,13 @@ static int serve (Parts *parts) {
   return EXIT_CANNOT;
 }
 
-/* Stopping the cache answers the requests that still wait; then the file system closes what is open, which the cache
- * has to be there for; the session, which all requests belong to, goes last. */
+/* Stopping the cache answers the requests that still wait, while the kernel still listens; then the file system closes
+ * what is open, which the cache has to be there for; the session, which all requests belong to, goes last. */
 static void end (Parts *parts) {
-  if (parts->session != NULL)
-    cab_session_unmount (parts->session);
   if (parts->cache != NULL)
     cab_cache_stop (parts->cache);
+  if (parts->session != NULL)
+    cab_session_unmount (parts->session);
   cab_fs_free (parts->fs);
   cab_cache_free (parts->cache);
   cab_client_free (parts->client);

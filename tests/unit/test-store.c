@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -289,6 +290,31 @@ static void test_sweep (Fixture *f, gconstpointer unused) {
   g_assert_false (g_file_test (dir, G_FILE_TEST_EXISTS));
 }
 
+static atomic_bool sweeping;
+
+static void *sweep_on (void *store) {
+  const CabEvictOptions options = {.keep_s = 86400};
+  while (atomic_load (&sweeping))
+    cab_evict_sweep (store, &options, 0);
+  return NULL;
+}
+
+/* An eviction removes directories that it finds empty; a CAB that is being opened there must not notice. */
+static void test_open_under_sweep (Fixture *f, gconstpointer unused) {
+  pthread_t thread;
+  atomic_store (&sweeping, TRUE);
+  g_assert_cmpint (pthread_create (&thread, NULL, sweep_on, f->store), ==, 0);
+  for (guint i = 0; i < 3000; i++) { /* a warning would end the test */
+    g_auto (CabMap) map = {0};
+    CabObject *object = cab_object_open (f->store, EXPIRES, ID, &map);
+    g_assert_true (cab_object_write (object, 0, "x", 1, NULL));
+    cab_object_discard (object);
+    cab_object_close (object);
+  }
+  atomic_store (&sweeping, FALSE);
+  pthread_join (thread, NULL);
+}
+
 /* --- files --------------------------------------------------------------------------------------------------- */
 
 static void count_line (gpointer data, const char *id, guint64 size, const char *md5) {
@@ -367,6 +393,7 @@ int main (int argc, char **argv) {
   STORE_TEST ("refuses-foreign-directory", test_refuses_foreign_directory);
   STORE_TEST ("private-mode", test_private_mode);
   STORE_TEST ("sweep", test_sweep);
+  STORE_TEST ("open-under-sweep", test_open_under_sweep);
   STORE_TEST ("replace", test_replace);
   g_test_add_func ("/evict/plan", test_evict_plan);
   g_test_add_func ("/sizefile", test_sizefile);
