@@ -63,7 +63,7 @@ static void on_probe (gpointer data, const CabFacts *facts, const GError *error)
   if (error == NULL) {
     self->owner->options.learned (self->owner->options.learned_data, self->scope, self->id, facts);
     CAB_LOCK_SCOPE (&self->owner->lock);
-    if (facts->md5 != NULL && g_strcmp0 (facts->etag, self->etag) == 0) {
+    if (facts->md5 != NULL) {
       g_free (self->md5);
       self->md5 = g_strdup (facts->md5);
     }

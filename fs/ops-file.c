@@ -31,11 +31,23 @@ static void close_file (CabFs *fs, CabFile *file) {
 
 /* --- open --------------------------------------------------------------------------------------------------- */
 
+/* TRUE if the kernel was told another size.  It would cut the file there, or show zeros behind its end, however fresh
+ * its pages are; an ESTALE makes it look the name up once more, and open again. */
+static gboolean is_resized (const CabFile *file) {
+  guint64 size = cab_content_size (file->content);
+  guint64 before = atomic_exchange (&file->node->size, size);
+  return before != CAB_SIZE_UNKNOWN && before != size;
+}
+
 static void reply_file (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabFile *file) {
   CabNode *node = file->node;
+  if (is_resized (file)) {
+    cab_file_free (file);
+    fuse_reply_err (req, ESTALE);
+    return;
+  }
   guint64 version = cab_content_version (file->content);
   guint64 before = atomic_exchange (&node->version, version);
-  atomic_store (&node->size, cab_content_size (file->content));
   {
     CAB_LOCK_SCOPE (&fs->lock);
     g_hash_table_add (fs->open_files, file);

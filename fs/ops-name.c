@@ -185,8 +185,10 @@ static void reply_attr (CabFs *fs, fuse_req_t req, CabNode *node) {
 
 static void on_size (gpointer data, guint64 size, const GError *error) {
   CabCall *call = data;
-  /* What may not be had has no size to show; its open will say why.  Nobody can copy it wrongly. */
-  if (error != NULL && !g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED)) {
+  /* What may not be had has no size to show; its open will say why.  Nobody can copy it wrongly.  Who may not ask is
+   * refused: to others it has a size. */
+  gboolean shown = call->reach == CAB_REACH_NETWORK && g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED);
+  if (error != NULL && !shown) {
     cab_call_fail (call, error);
     return;
   }
@@ -214,5 +216,7 @@ void cab_op_getattr (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info
   CabRecord record = cab_node_record (node, id);
   CabScope scope = cab_node_scope (node);
   CabReach reach = cab_fs_reach (fs, req);
-  cab_cache_size (fs->cache, &scope, &record, reach, on_size, cab_call_new (req, "stat", node, NULL));
+  CabCall *call = cab_call_new (req, "stat", node, NULL);
+  call->reach = reach;
+  cab_cache_size (fs->cache, &scope, &record, reach, on_size, call);
 }

@@ -47,7 +47,7 @@ typedef struct {
   CabNode *node;         /* what it is about, or the directory it looks in: a reference */
   char *name;            /* in that directory, or NULL */
   struct fuse_file_info info;
-  CabReach reach; /* of a lookup: how far it may go */
+  CabReach reach; /* of a lookup or a size: how far it may go */
 } CabCall;
 
 /* Parks @req.  @name may be NULL. */

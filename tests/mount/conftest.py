@@ -2,6 +2,7 @@
 import contextlib
 import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def directory():
     yield place
     assert not is_mounted(place / "mnt"), "the test left a mount behind"
     if os.environ.get("CABFS_TEST_KEEP") != "1":
+        subprocess.run(["chmod", "-R", "u+w", place], check=True)  # copies of a mount are read-only too
         shutil.rmtree(place)
 
 

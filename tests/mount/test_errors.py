@@ -32,10 +32,15 @@ def within(seconds, condition, what):
 
 
 class Operation:
-    """One way to a CAB that takes a request of its kind."""
+    """One way to a CAB that takes a request of the first of its kinds; of the other where that is refused."""
 
-    def __init__(self, endpoint, prepare, run):
-        self.endpoint, self.prepare, self.run = endpoint, prepare, run
+    def __init__(self, endpoints, prepare, run, asks):
+        self.endpoints, self.prepare, self.run = endpoints, prepare, run
+        self.asks = asks  # how often the kernel does it where it is told ESTALE
+
+    @property
+    def endpoint(self):
+        return self.endpoints[0]
 
 
 def nothing(path):
@@ -60,12 +65,12 @@ def read_on(_, file):
 
 
 OPERATIONS = {
-    "stat": Operation("blob-head", nothing, stat_size),
-    "open": Operation("blob-get", nothing, open_and_close),
-    "read": Operation("blob-get", open_file, read_on),
+    "stat": Operation(["blob-head", "blob-get"], nothing, stat_size, asks=2),
+    "open": Operation(["blob-get"], nothing, open_and_close, asks=2),
+    "read": Operation(["blob-get"], open_file, read_on, asks=1),
 }
 
-# fault, arguments, errno of stat, open and read (None: no error), requests of each; with retries=3
+# fault, arguments, errno, requests with retries=3
 ROWS = {
     "404": ("status", {"status": 404, "code": "BlobNotFound"}, "ENOENT", 1),
     "403": ("status", {"status": 403, "code": "AuthorizationPermissionMismatch"}, "EACCES", 1),
@@ -94,14 +99,12 @@ def test_status(emulator, mount, operation, row):
     os.listdir(path.parent)
     file = way.prepare(path)
     emulator.reset_counters()
-    emulator.fault(fault, way.endpoint, **args)
+    emulator.fault(fault, way.endpoints, **args)
     if operation == "stat" and expected == "EACCES":
         assert way.run(path, file) == 0  # what may not be had is shown without a size; its open() tells why
-        # a HEAD that is refused is followed by a request that can say more
-        assert emulator.requests("blob-head") == requests
     else:
-        assert errno_of(way.run, path, file) == expected, m.log()
-        assert emulator.requests(way.endpoint) == requests
+        assert errno_of(way.run, path, file) == expected
+    assert emulator.requests(way.endpoint) == requests * (way.asks if expected == "ESTALE" else 1)
     assert emulator.requests("batch") == (1 if row == "403-run-out" else 0)
     emulator.clear_faults()
     if expected == "ESTALE" and file is not None:  # for good: it may have given bytes of the other version
@@ -263,6 +266,28 @@ def test_replaced_while_closed(emulator, mount, change):
     assert os.stat(path).st_size == len(truth)
 
 
+@pytest.mark.parametrize("change", NEW_SIZE)
+def test_replaced_after_stat(emulator, mount, change):
+    """A size that was true when it was asked for does not cut or stretch what is opened later, by a program that does
+    not look at it again; and an MD5 that was does not spoil it."""
+    emulator.add_cabs(APP, FAILURE, count=5, size=3 * MIB)
+    m = mount()
+    for cab in emulator.cabs():
+        path = m.cab(cab)
+        assert os.stat(path).st_size == 3 * MIB
+        emulator.change_cab(cab["id"], seed=77, size=NEW_SIZE[change])
+        truth = emulator.content(cab["id"])
+        file = os.open(path, os.O_RDONLY)
+        try:
+            assert b"".join(iter(lambda: os.read(file, 1 << 17), b"")) == truth
+            within(5, lambda: xattrs(path)["state"] == "cached", "it is not kept")
+            assert os.pread(file, 1 << 17, 0) == truth[:1 << 17]
+        finally:
+            os.close(file)
+        assert path.read_bytes() == truth
+        assert os.stat(path).st_size == len(truth)
+
+
 @pytest.mark.parametrize("enforce", [True, False], ids=["412", "206"])
 def test_other_etag(emulator, mount, enforce):
     """Another ETag is another blob, whether the host looks at If-Match or not."""
@@ -307,13 +332,11 @@ def test_gone_blob(emulator, mount):
 
 
 @pytest.mark.parametrize("retry_after, least, most", [
-    (2, 2, 6), ({"date": 3}, 1.9, 7), ("soon", 0, 4), (-5, 0, 4), ("99999999999999999999", 0, 130),
-], ids=["seconds", "date", "nonsense", "negative", "absurd"])
+    (2, 2, 6), ({"date": 3}, 1.9, 7), ("soon", 0, 4), (-5, 0, 4),
+], ids=["seconds", "date", "nonsense", "negative"])
 @pytest.mark.parametrize("endpoint", ["batch", "blob-get"])
 def test_retry_after(emulator, mount, endpoint, retry_after, least, most):
     """Retry-After holds for the whole host: nobody else asks it meanwhile."""
-    if most > 100:
-        pytest.skip("two minutes are what an absurd time is cut to: test-retry has it")
     emulator.add_cabs(APP, FAILURE, size=1000)
     emulator.add_cabs(APP, OTHER_FAILURE, count=3, size=1000)
     m = mount(retries=3)
@@ -419,7 +442,6 @@ def test_denied_program(emulator, mount, directory, name):
     m.verify(cached)
     assert os.stat(m.cab(known)).st_size == 5000
     time.sleep(0.3)  # sizes asked for ahead of the one who looked
-    emulator.change_cab(unknown["id"], expires=unknown["expires"])
     emulator.reset_counters()
     assert sorted(denied.run("ls", there).stdout.decode().split()) == names
     assert denied.run("cat", m.cab(cached)).stdout == emulator.content(cached["id"])

@@ -228,7 +228,7 @@ static void test_page_end (void) {
     g_assert_true (cab_api_parse_page (&cab_list, 0, known, strlen (known), builder, &page, NULL));
     g_assert_true (cab_api_parse_page (&cab_list, 0, answer, strlen (answer), builder, &page, NULL));
     g_test_message ("case %" G_GSIZE_FORMAT, i);
-    g_assert_cmpuint (page.rows, ==, cases[i].n);
+    g_assert_cmpuint (page.rows, ==, MIN (cases[i].n, 100)); /* `top`: more do not move the next page */
     g_assert_cmpuint (page.added, ==, cases[i].added);
     g_assert_cmpint (page.last, ==, cases[i].last);
   }
