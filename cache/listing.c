@@ -33,7 +33,8 @@ typedef struct {
   guint64 version;
   gint64 fetched_s; /* wall clock, because it outlives the process */
   gboolean stale;
-  gboolean loaded; /* the disk was looked at */
+  gboolean loaded;  /* the disk was looked at */
+  gboolean brought; /* the services gave a list since the process began: it has what addresses there are */
   gboolean in_flight;
   gint64 progress_us;
   gint64 not_before_us;
@@ -74,14 +75,18 @@ void cab_listings_free (CabListings *self) {
   g_free (self);
 }
 
+/* No application is called ".products": ids do not begin with a dot. */
 char *cab_listings_path (const CabScope *scope, const char *suffix) {
+  if (scope->application == NULL)
+    return g_strconcat ("listings/", scope->family, "/.products", suffix, NULL);
   return g_strconcat ("listings/", scope->family, "/", scope->application, "/",
                       scope->failure != NULL ? scope->failure : "failures", suffix, NULL);
 }
 
 /* The suffix keeps a failure whose hash is "failures" apart from the list of all failures. */
 static char *list_path (const CabScope *scope) {
-  return cab_listings_path (scope, scope->failure != NULL ? ".cabs" : ".hits");
+  const char *suffix = scope->failure != NULL ? ".cabs" : scope->application != NULL ? ".hits" : "";
+  return cab_listings_path (scope, suffix);
 }
 
 static gint64 now_s (void) {
@@ -197,6 +202,7 @@ static void on_list (Entry *entry, CabRecords *records) {
     entry->digest = g_steal_pointer (&digest);
     entry->fetched_s = now_s ();
     entry->stale = FALSE;
+    entry->brought = TRUE;
     entry->in_flight = FALSE;
     entry->not_before_us = 0;
     g_clear_error (&entry->failed);
@@ -336,11 +342,13 @@ gboolean cab_listings_peek (CabListings *self, const CabScope *scope, CabReach r
 }
 
 void cab_listings_refresh (CabListings *self, const CabScope *scope) {
+  if (!cab_client_lists_addresses (scope))
+    return;
   Entry *entry = entry_get (self, scope);
   gboolean ours = FALSE;
   {
     CAB_LOCK_SCOPE (&self->lock);
-    if (g_get_monotonic_time () >= entry->not_before_us)
+    if (!entry->brought && g_get_monotonic_time () >= entry->not_before_us)
       ours = may_start_locked (entry);
   }
   if (ours)

@@ -36,13 +36,15 @@ void cab_listings_get (CabListings *self, const CabScope *scope, CabReach reach,
                        gpointer data);
 gboolean cab_listings_peek (CabListings *self, const CabScope *scope, CabReach reach, CabListing *listing);
 
-/* Asks for the list again behind the scenes, whatever its age: its addresses are wanted. */
+/* Asks for the list again behind the scenes, whatever its age, because its addresses are wanted: unless another one
+ * would have none either, since the services gave this one as it is. */
 void cab_listings_refresh (CabListings *self, const CabScope *scope);
 
 /* Ends the waits that have been without progress for too long.  @now_us: monotonic. */
 void cab_listings_tick (CabListings *self, gint64 now_us);
 
-/* "listings/driver/13984104677400476/1fd83f6d-….cabs": where @scope's files lie, with @suffix. */
+/* "listings/driver/13984104677400476/1fd83f6d-….cabs": where @scope's files lie, with @suffix; of a list of products
+ * "listings/store/.products". */
 char *cab_listings_path (const CabScope *scope, const char *suffix);
 
 #endif

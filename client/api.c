@@ -15,23 +15,14 @@ CabWindow cab_window_make (gint64 now, guint days, const char *start_date, const
   gint64 first = cab_time_parse (start_date);
   gint64 last = cab_time_parse (end_date);
   return (CabWindow){
-      .first = first != CAB_TIME_UNKNOWN ? first : now - (gint64)days * DAY_S,
+      .first = first != CAB_TIME_UNKNOWN ? first : now - (gint64) days * DAY_S,
       .last = last != CAB_TIME_UNKNOWN ? last : now + DAY_S,
   };
 }
 
-static const CabWay *find_way (const CabScope *scope, guint way) {
-  const CabFamily *family = cab_family_find (scope->family);
-  if (family == NULL || (family->has_application && scope->application == NULL))
-    return NULL;
-  if (scope->failure != NULL)
-    return way < family->n_cabs ? &family->cabs[way] : NULL;
-  return way < family->n_failures ? &family->failures[way] : NULL;
-}
-
 guint cab_api_ways (const CabScope *scope) {
   guint n = 0;
-  while (find_way (scope, n) != NULL)
+  while (cab_api_way (scope, n) != NULL)
     n++;
   return n;
 }
@@ -46,27 +37,43 @@ static void append_day (GString *path, const char *name, gint64 when, CabDateFor
   append_parameter (path, name, day);
 }
 
+static void append_number (GString *path, const char *name, guint64 number) {
+  g_autofree char *text = g_strdup_printf ("%" G_GUINT64_FORMAT, number);
+  append_parameter (path, name, text);
+}
+
 static void append_application (GString *path, const CabScope *scope) {
-  const CabFamily *family = cab_family_find (scope->family);
-  if (family->has_application)
+  if (scope->application != NULL && cab_family_has_application (cab_family_find (scope->family)))
     append_parameter (path, "applicationId", scope->application);
 }
 
 char *cab_api_list_path (const CabScope *scope, guint way, const CabWindow *window, guint64 skip) {
-  const CabWay *call = find_way (scope, way);
+  const CabWay *call = cab_api_way (scope, way);
   g_return_val_if_fail (call != NULL, NULL);
   GString *path = g_string_new (call->path);
   append_application (path, scope);
   if (scope->failure != NULL)
     append_parameter (path, "failureHash", scope->failure);
-  append_day (path, "startDate", window->first, call->dates);
-  append_day (path, "endDate", window->last, call->dates);
-  g_string_append_printf (path, "&top=%u&skip=%" G_GUINT64_FORMAT "%s", call->top, skip, call->parameters);
+  if (!call->undated) {
+    append_day (path, "startDate", window->first, call->dates);
+    append_day (path, "endDate", window->last, call->dates);
+  }
+  if (call->top > 0) {
+    append_number (path, "top", call->top);
+    append_number (path, "skip", skip);
+  }
+  if (call->parameters != NULL)
+    g_string_append (path, call->parameters);
   return g_string_free (path, FALSE);
 }
 
+gboolean cab_api_is_empty (const CabScope *scope, guint way, int status) {
+  const CabWay *call = cab_api_way (scope, way);
+  return call != NULL && call->none_status != 0 && call->none_status == status;
+}
+
 CabLocateKind cab_api_locate_kind (const CabScope *scope, guint way) {
-  const CabWay *call = find_way (scope, way);
+  const CabWay *call = cab_api_way (scope, way);
   if (call == NULL || scope->failure == NULL)
     return CAB_LOCATE_NONE;
   if (call->locate_path != NULL)
@@ -75,7 +82,7 @@ CabLocateKind cab_api_locate_kind (const CabScope *scope, guint way) {
 }
 
 char *cab_api_locate_path (const CabScope *scope, guint way, const char *cab_id) {
-  const CabWay *call = find_way (scope, way);
+  const CabWay *call = cab_api_way (scope, way);
   g_return_val_if_fail (call != NULL && call->locate_path != NULL, NULL);
   GString *path = g_string_new (call->locate_path);
   append_application (path, scope);
@@ -111,8 +118,8 @@ static char *get_id (json_t *row, const char *const *names, const char **found) 
 static gboolean is_foreign (const CabScope *scope, json_t *row) {
   g_autofree char *application = cab_json_get_text (row, "applicationId");
   g_autofree char *failure = cab_json_get_text (row, "failureHash");
-  if (cab_family_find (scope->family)->has_application && application != NULL &&
-      g_strcmp0 (application, scope->application) != 0)
+  gboolean echoes = scope->application != NULL && cab_family_has_application (cab_family_find (scope->family));
+  if (echoes && application != NULL && g_strcmp0 (application, scope->application) != 0)
     return TRUE;
   return scope->failure != NULL && failure != NULL && g_ascii_strcasecmp (failure, scope->failure) != 0;
 }
@@ -128,8 +135,8 @@ static GPtrArray *collect_fields (const CabWay *call, json_t *row, const char *i
       continue;
     if (downloadable && g_ascii_strcasecmp (name, "cabDownloadable") == 0)
       continue;
-    g_ptr_array_add (fields, (gpointer)(guintptr)name);
-    g_ptr_array_add (fields, (gpointer)(guintptr)text);
+    g_ptr_array_add (fields, (gpointer) (guintptr) name);
+    g_ptr_array_add (fields, (gpointer) (guintptr) text);
   }
   g_ptr_array_add (fields, NULL);
   return fields;
@@ -153,7 +160,20 @@ static gboolean read_row (const CabScope *scope, const CabWay *call, json_t *row
       .expires = get_time (row, "cabExpirationTime"),
       .downloadable = downloadable && (url != NULL || !call->has_urls),
   };
-  return cab_records_builder_add (builder, &record, (const char *const *)fields->pdata, call->count);
+  return cab_records_builder_add (builder, &record, (const char *const *) fields->pdata, call->count);
+}
+
+/* Returns the number of those that were new. */
+static guint read_rows (const CabScope *scope, const CabWay *call, json_t *rows, CabRecordsBuilder *builder) {
+  guint added = 0;
+  size_t i;
+  json_t *row;
+  cab_records_builder_begin_page (builder);
+  json_array_foreach (rows, i, row) {
+    if (read_row (scope, call, row, builder))
+      added++;
+  }
+  return added;
 }
 
 /* --- pages --------------------------------------------------------------------------------------------------- */
@@ -182,20 +202,9 @@ static json_t *find_rows (json_t *root, GError **error) {
   return NULL;
 }
 
-/* A link to more: whatever it says, only that it is there counts (contract 3.5). */
-static gboolean has_next_link (json_t *root) {
-  static const char *const keys[] = {"@nextLink", "nextLink", "@odata.nextLink"};
-  for (gsize i = 0; i < G_N_ELEMENTS (keys); i++) {
-    g_autofree char *link = cab_json_get_text (root, keys[i]);
-    if (link != NULL)
-      return TRUE;
-  }
-  return FALSE;
-}
-
 gboolean cab_api_parse_page (const CabScope *scope, guint way, const void *bytes, gsize len,
                              CabRecordsBuilder *builder, CabPage *page, GError **error) {
-  const CabWay *call = find_way (scope, way);
+  const CabWay *call = cab_api_way (scope, way);
   if (call == NULL) {
     g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "family \"%s\" has no such list", scope->family);
     return FALSE;
@@ -204,19 +213,21 @@ gboolean cab_api_parse_page (const CabScope *scope, guint way, const void *bytes
   json_t *rows = root != NULL ? find_rows (root, error) : NULL;
   if (rows == NULL)
     return FALSE;
-  cab_records_builder_begin_page (builder);
-  guint added = 0;
-  size_t i;
-  json_t *row;
-  json_array_foreach (rows, i, row) {
-    if (read_row (scope, call, row, builder))
-      added++;
-  }
-  guint n = (guint)json_array_size (rows);
+  g_autofree char *link = cab_api_link (root);
+  g_autofree char *next = NULL;
+  if (call->top == 0 && link != NULL && (next = cab_api_link_path (call, link, error)) == NULL)
+    return FALSE;
+  guint n = (guint) json_array_size (rows);
+  guint added = read_rows (scope, call, rows, builder);
+  gboolean counted = call->top > 0;
   *page = (CabPage){
-      .rows = MIN (n, call->top), /* doubled ones, above what was asked for, do not move the next page */
+      .rows = counted ? MIN (n, call->top)
+                      : n, /* doubled ones, above what was asked for, do not move the next page */
       .added = added,
-      .last = added == 0 || (n < call->top && !has_next_link (root)),
+      /* The rows of a linked page may all be of applications that are known, and those of the next not. */
+      .last = counted ? added == 0 || (n < call->top && link == NULL) : n == 0 || next == NULL,
   };
+  if (!page->last)
+    page->next = g_steal_pointer (&next);
   return TRUE;
 }

@@ -19,6 +19,9 @@ typedef struct CabFamily CabFamily;
 const CabFamily *cab_family_find (const char *name);
 /* The names of all, NULL-terminated, static. */
 const char *const *cab_family_names (void);
+/* FALSE for families whose data are those of the whole account: the application of their scopes is the family's name
+ * and is never sent. */
+gboolean cab_family_has_application (const CabFamily *family);
 
 /* The days a list covers, as Unix seconds of any time of the first and the last day. */
 typedef struct {
@@ -34,19 +37,25 @@ CabWindow cab_window_make (gint64 now, guint days, const char *start_date, const
  * details, which answer where the batch is gone). */
 guint cab_api_ways (const CabScope *scope);
 
-/* Path and query, beginning with '/', of the page that leaves out the first @skip rows.  @way < cab_api_ways(). */
+/* Path and query, beginning with '/', of the page that leaves out the first @skip rows; where pages are linked
+ * (CabPage.next), of the first.  @way < cab_api_ways(). */
 char *cab_api_list_path (const CabScope *scope, guint way, const CabWindow *window, guint64 skip);
+
+/* TRUE if an answer of that status says that there are no rows: api-contract.md section 9, my/applications. */
+gboolean cab_api_is_empty (const CabScope *scope, guint way, int status);
 
 typedef struct {
   guint rows;    /* rows in the answer, at most what was asked for: by that many the next page begins later */
   guint added;   /* of them those that were new: cab_records_builder_add() */
   gboolean last; /* no page follows (api-contract.md 3.5, step 3) */
+  char *next;    /* where pages are linked, as those of products may be: path and query of the one that follows, for
+                    the API host whatever host the link names; the caller frees it.  Else NULL */
 } CabPage;
 
 /* Adds the rows of one answer to @builder.  Rows of another application or failure than asked for and rows without
  * a safe key are skipped and counted.
  * FALSE with CAB_ERROR_INVALID, and the JSON path in the message, where the answer is no JSON or has no array of
- * rows: such an answer is not an empty list. */
+ * rows, which is not an empty list, or where the link to the next page cannot be followed; @page is as it was. */
 gboolean cab_api_parse_page (const CabScope *scope, guint way, const void *bytes, gsize len,
                              CabRecordsBuilder *builder, CabPage *page, GError **error);
 

@@ -10,6 +10,7 @@ struct CabCalls {
   CabHttp *http;
   guint lane;
   CabToken *token;
+  CabWays *ways;
   char *api_url;
   guint timeout_ms;
   guint tries;
@@ -139,6 +140,10 @@ gboolean cab_call_is_absent (const CabAnswer *answer) {
   return status == 403 || status == 404 || status == 410;
 }
 
+gboolean cab_call_is_refused (const CabCalls *self, const GError *error) {
+  return g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED) && cab_token_is_here (self->token);
+}
+
 void cab_call_get (CabCalls *self, const char *path, gsize limit, CabMetric metric, CabCallDone func,
                    gpointer data) {
   Call *call = g_new0 (Call, 1);
@@ -163,6 +168,10 @@ CabHttp *cab_calls_http (const CabCalls *self) {
   return self->http;
 }
 
+CabWays *cab_calls_ways (const CabCalls *self) {
+  return self->ways;
+}
+
 gint64 cab_calls_time (const CabCalls *self) {
   return cab_http_time (self->http, self->api_url);
 }
@@ -172,6 +181,7 @@ CabCalls *cab_calls_new (const CabCallsConfig *config) {
   self->http = config->http;
   self->lane = config->lane;
   self->token = config->token;
+  self->ways = cab_ways_new ();
   self->api_url = g_strdup (config->api_url);
   self->timeout_ms = config->timeout_ms;
   self->tries = config->tries;
@@ -181,6 +191,7 @@ CabCalls *cab_calls_new (const CabCallsConfig *config) {
 void cab_calls_free (CabCalls *self) {
   if (self == NULL)
     return;
+  cab_ways_free (self->ways);
   g_free (self->api_url);
   g_free (self);
 }

@@ -10,6 +10,7 @@
 #include "client/http.h"
 #include "client/metrics.h"
 #include "client/token.h"
+#include "client/ways.h"
 
 typedef struct CabCalls CabCalls;
 
@@ -29,6 +30,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabCalls, cab_calls_free)
 
 CabHttp *cab_calls_http (const CabCalls *self);
 
+/* What has answered so far. */
+CabWays *cab_calls_ways (const CabCalls *self);
+
 /* Unix seconds by the API's clock, as of its last answer. */
 gint64 cab_calls_time (const CabCalls *self);
 
@@ -42,5 +46,9 @@ void cab_call_get (CabCalls *self, const char *path, gsize limit, CabMetric metr
 
 /* TRUE if another way to ask may work where this error came: 403, 404, 410 (api-contract.md 17). */
 gboolean cab_call_is_absent (const CabAnswer *answer);
+
+/* TRUE if @error, with which a call has just ended, is the API's refusal of what was asked for (401, 403), and not
+ * that we have no token. */
+gboolean cab_call_is_refused (const CabCalls *self, const GError *error);
 
 #endif

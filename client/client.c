@@ -229,6 +229,10 @@ static void begin_list (gpointer data) {
   cab_list_run (self->client->calls, self->scope, &window, &sink, self);
 }
 
+gboolean cab_client_lists_addresses (const CabScope *scope) {
+  return cab_api_locate_kind (scope, 0) == CAB_LOCATE_LIST;
+}
+
 void cab_client_list (CabClient *self, const CabScope *scope, const CabListSink *sink, gpointer data) {
   List *list = g_new0 (List, 1);
   cab_client_begin (self);

@@ -75,6 +75,9 @@ typedef struct {
   void (*done) (gpointer data, CabRecords *records, const GError *error);     /* @records: take a reference */
 } CabListSink;
 
+/* FALSE if no list of @scope holds addresses: they are had for one CAB at a time.  Pure. */
+gboolean cab_client_lists_addresses (const CabScope *scope);
+
 /* All rows of @scope, over all pages.  @scope and @sink are copied.
  * Errors: NOT_FOUND (404: no such application or failure), DENIED, TIMEOUT, INVALID (an answer that cannot be
  * understood; never an empty list instead), FAILED. */

@@ -1,7 +1,8 @@
 /* list.h - all rows of a scope, page after page.
  *
  * Where a family can be asked in several ways, the next is tried when the service does not know the first (404,
- * 410) or keeps it from us (403); the error is that of the last way, but a refusal is never told as "not found".
+ * 410) or keeps it from us (403), and which one answered is remembered (ways.h); the error is that of the last way,
+ * but a refusal is never told as "not found".
  *
  * Threads: on the thread of the API's transport.
  *

@@ -5,11 +5,13 @@
 #include "client/clock.h"
 #include "client/error.h"
 #include "client/list.h"
+#include "client/refusals.h"
 #include "client/wipe.h"
 
 #include <string.h>
 
 #define NEIGHBOURS     4096
+#define REFUSALS       65536
 #define MAX_PAGES      1000
 #define REDIRECT_LIMIT (64u * 1024)
 #define DAY_S          86400
@@ -21,7 +23,8 @@ struct CabLocator {
   CabLocatorConfig config;
   /* owned by the thread of the transport */
   CabAddresses *addresses;
-  GHashTable *flights; /* key, which the flight owns, to Flight */
+  CabRefusals *refusals; /* by key of the flight */
+  GHashTable *flights;   /* key, which the flight owns, to Flight */
 };
 
 /* One question under way, and who waits for it. */
@@ -205,10 +208,26 @@ static void page_answered (gpointer data, const CabAnswer *answer, const GError 
   }
 }
 
+/* The call that redirects asks for one CAB, so its refusal is of this CAB and of nothing else. */
+static void redirect_failed (Flight *self, const CabAnswer *answer, const GError *error) {
+  CabLocator *locator = self->locator;
+  if (cab_call_is_refused (locator->calls, error))
+    cab_refusals_add (locator->refusals, self->key, error, cab_clock_boot_us ());
+  flight_failed (self, answer, error);
+}
+
+/* That the first way of a family is gone may show here first: lists live on disk. */
+static void note_way (const Flight *self) {
+  CabWays *ways = cab_calls_ways (self->locator->calls);
+  if (cab_ways_settle (ways, self->scope->family, self->way, cab_clock_boot_us ()))
+    g_warning ("family \"%s\": the preferred call for addresses is not available, another is used",
+               self->scope->family);
+}
+
 static void redirect_answered (gpointer data, const CabAnswer *answer, const GError *error) {
   Flight *self = data;
   if (error != NULL) {
-    flight_failed (self, answer, error);
+    redirect_failed (self, answer, error);
     return;
   }
   int status = cab_answer_status (answer);
@@ -220,6 +239,7 @@ static void redirect_answered (gpointer data, const CabAnswer *answer, const GEr
     flight_fail (self, odd);
     return;
   }
+  note_way (self);
   GQueue wants = flight_leave (self);
   for (Want *want = g_queue_pop_head (&wants); want != NULL; want = g_queue_pop_head (&wants)) {
     cab_addresses_add (want->locator->addresses, want->name, url);
@@ -267,6 +287,16 @@ static void board (Want *want, char *key, CabLocateKind kind, const CabWindow *w
     ask_page (flight);
 }
 
+/* A CAB that was refused of late is refused again without a request. */
+static void board_redirect (Want *want, const CabWindow *window) {
+  g_autofree char *path = cab_api_locate_path (want->scope, want->way, want->id);
+  const GError *refused = cab_refusals_get (want->locator->refusals, path, cab_clock_boot_us ());
+  if (refused != NULL)
+    want_end (want, NULL, refused);
+  else
+    board (want, g_steal_pointer (&path), CAB_LOCATE_REDIRECT, window);
+}
+
 static void dispatch (Want *self) {
   guint ways = cab_api_ways (self->scope);
   CabWindow window = window_of (self);
@@ -274,7 +304,7 @@ static void dispatch (Want *self) {
   while (self->way < ways && (kind = cab_api_locate_kind (self->scope, self->way)) == CAB_LOCATE_NONE)
     self->way++;
   if (kind == CAB_LOCATE_REDIRECT) {
-    board (self, cab_api_locate_path (self->scope, self->way, self->id), kind, &window);
+    board_redirect (self, &window);
   } else if (kind == CAB_LOCATE_LIST) {
     board (self, cab_api_list_path (self->scope, self->way, &window, 0), kind, &window);
   } else {
@@ -301,6 +331,8 @@ static char *take_known (const Want *self) {
 static void begin (gpointer data) {
   Want *self = data;
   char *url = take_known (self);
+  CabWays *ways = cab_calls_ways (self->locator->calls);
+  self->way = cab_ways_first (ways, self->scope->family, cab_clock_boot_us ());
   if (url != NULL)
     want_found (self, url);
   else
@@ -328,6 +360,7 @@ CabLocator *cab_locator_new (CabCalls *calls, const CabLocatorConfig *config) {
   self->calls = calls;
   self->config = *config;
   self->addresses = cab_addresses_new (NEIGHBOURS);
+  self->refusals = cab_refusals_new (REFUSALS);
   self->flights = g_hash_table_new (g_str_hash, g_str_equal);
   return self;
 }
@@ -337,6 +370,7 @@ void cab_locator_free (CabLocator *self) {
     return;
   g_assert (g_hash_table_size (self->flights) == 0);
   cab_addresses_free (self->addresses);
+  cab_refusals_free (self->refusals);
   g_hash_table_unref (self->flights);
   g_free (self);
 }

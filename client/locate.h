@@ -2,7 +2,8 @@
  *
  * Asked for once however many wait for it: by a call that answers with a redirect, or by a list narrowed to the
  * CAB's day, never by reading the whole list again (api-contract.md 5.1).  What such a list says of other CABs is
- * kept for a while, so that neighbours need not ask.
+ * kept for a while, so that neighbours need not ask.  That the redirecting call refused a CAB is kept too, for a
+ * minute: it says nothing of others, nor of our credentials (section 0, finding 2).
  *
  * Threads: any; callbacks run on the thread of the API's transport.
  * Secrets: addresses are; they are wiped when they go.

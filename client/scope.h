@@ -12,7 +12,8 @@
 
 typedef struct {
   char *family;      /* name of an API family, api.h: "driver" */
-  char *application; /* applicationId */
+  char *application; /* applicationId, or the family's name where it has none.  NULL: the products of the family are
+                        meant, as far as the services enumerate them; the ids of the records are applicationIds */
   char *failure;     /* failureHash: its CABs are meant.  NULL: the failures of the application are meant */
 } CabScope;
 
@@ -25,7 +26,7 @@ void cab_scope_free (CabScope *scope);
 guint cab_scope_hash (gconstpointer scope);
 gboolean cab_scope_equal (gconstpointer a, gconstpointer b);
 
-/* "driver/13984104677400476/1fd83f6d-…", for logs. */
+/* "driver/13984104677400476/1fd83f6d-…", or "store" for its products: for logs. */
 char *cab_scope_to_text (const CabScope *scope);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabScope, cab_scope_free)

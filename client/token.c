@@ -310,6 +310,10 @@ void cab_token_get (CabToken *self, CabTokenDone done, gpointer data) {
   renew (self);
 }
 
+gboolean cab_token_is_here (const CabToken *self) {
+  return is_alive (self, cab_clock_boot_us ());
+}
+
 gboolean cab_token_reject (CabToken *self, const char *value) {
   if (g_strcmp0 (value, self->value) != 0)
     return TRUE; /* somebody else has seen to it */

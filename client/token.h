@@ -43,6 +43,9 @@ typedef void (*CabTokenDone) (gpointer data, const char *value, const GError *er
  * Errors: DENIED (the login host refuses us), FAILED, TIMEOUT, INVALID, CANCELLED. */
 void cab_token_get (CabToken *self, CabTokenDone done, gpointer data);
 
+/* TRUE if there is one that has not run out. */
+gboolean cab_token_is_here (const CabToken *self);
+
 /* The API answered 401 to @value.  TRUE: ask for a token and try again, it will be another one.  FALSE: it is not
  * the token's fault, or another was fetched for this reason so lately that one more would not help. */
 gboolean cab_token_reject (CabToken *self, const char *value);

@@ -205,19 +205,30 @@ static gboolean set_deny (CabConfig *config, const CabKey *key, const char *text
   return TRUE;
 }
 
-static gboolean is_listed (const CabFsOptions *fs, const char *id) {
+/* The family that @id is listed for so far, or NULL. */
+static const char *listed_for (const CabFsOptions *fs, const char *id) {
   for (guint i = 0; i < fs->n_applications; i++)
     if (strcmp (fs->applications[i].id, id) == 0)
-      return TRUE;
-  return FALSE;
+      return fs->applications[i].family;
+  return NULL;
+}
+
+/* A directory can be of one family only. */
+static gboolean list_application (CabFsOptions *fs, const char *family, const char *id, GError **error) {
+  const char *before = listed_for (fs, id);
+  if (before != NULL && strcmp (before, family) != 0)
+    return cab_value_refuse (error, "\"%s\" is listed as %s already", id, before);
+  if (before != NULL)
+    return TRUE;
+  fs->applications = g_renew (CabFsApplication, fs->applications, fs->n_applications + 1);
+  fs->applications[fs->n_applications++] = (CabFsApplication){g_strdup (family), g_strdup (id)};
+  return TRUE;
 }
 
 /* Keys that list applications are called by their family. */
 static gboolean set_applications (CabConfig *config, const CabKey *key, const char *text, const char *base,
                                   GError **error) {
-  CabFsOptions *fs = &config->fs;
   g_auto (GStrv) ids = cab_value_list (text);
-  fs->applications = g_renew (CabFsApplication, fs->applications, fs->n_applications + g_strv_length (ids));
   for (guint i = 0; ids[i] != NULL; i++) {
     if (!cab_name_is_application (ids[i]))
       return cab_value_refuse (
@@ -225,8 +236,34 @@ static gboolean set_applications (CabConfig *config, const CabKey *key, const ch
           "\"%s\" is not an application ID; 8 to 20 digits, or 12 upper-case letters and digits, "
           "with ; between two",
           ids[i]);
-    if (!is_listed (fs, ids[i]))
-      fs->applications[fs->n_applications++] = (CabFsApplication){g_strdup (key->name), g_strdup (ids[i])};
+    if (!list_application (&config->fs, key->name, ids[i], error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean set_store (CabConfig *config, const CabKey *key, const char *text, const char *base,
+                           GError **error) {
+  g_auto (GStrv) ids = cab_value_list (text);
+  for (guint i = 0; ids[i] != NULL; i++) {
+    if (!cab_name_is_store (ids[i]))
+      return cab_value_refuse (
+          error, "\"%s\" is not a Store ID; 12 upper-case letters and digits, with ; between two", ids[i]);
+    if (!list_application (&config->fs, key->name, ids[i], error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+/* Where no application is asked for, the family's name stands in for one. */
+static gboolean set_account_families (CabConfig *config, const CabKey *key, const char *text, const char *base,
+                                      GError **error) {
+  g_auto (GStrv) families = cab_value_list (text);
+  for (guint i = 0; families[i] != NULL; i++) {
+    guint index;
+    if (!cab_value_choice (families[i], key->words, &index, error) ||
+        !list_application (&config->fs, families[i], families[i], error))
+      return FALSE;
   }
   return TRUE;
 }
@@ -256,7 +293,8 @@ static gboolean set_log_level (CabConfig *config, const CabKey *key, const char 
 
 /* --- the table ---------------------------------------------------------------------------------------------------- */
 
-static const char *const family_words[] = {"driver", NULL};
+static const char *const family_words[] = {"driver", "desktop", "store", NULL};
+static const char *const account_words[] = {"ihvdriver", "hardware", NULL};
 static const char *const sizes_words[] = {"exact", "lazy", NULL};
 static const char *const undownloadable_words[] = {"show", "hide", NULL};
 
@@ -273,7 +311,11 @@ static const CabKey keys[] = {
     {"token-command", "text", NULL, "Credentials", set_text, AT (client.token.token_command)},
     {"token-file", "path", NULL, "Credentials", set_token_file, AT (client.token.token_file)},
 
+    {"desktop", "list", NULL, "Listings", set_applications},
     {"driver", "list", NULL, "Listings", set_applications},
+    {"store", "list", NULL, "Listings", set_store},
+    {"account-families", "list", NULL, "Listings", set_account_families, .words = account_words},
+    {"discover", "flag", "no", "Listings", set_flag, AT (fs.discover)},
     {"family", "word", "driver", "Listings", set_word, AT (fs.default_family), .words = family_words},
     {"days", "number", "30", "Listings", set_number, AT (client.days), 1, 365},
     {"start-date", "date", NULL, "Listings", set_date, AT (client.start_date)},

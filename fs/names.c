@@ -39,11 +39,16 @@ static gboolean all (const char *text, gsize len, CharTest test) {
   return TRUE;
 }
 
+gboolean cab_name_is_store (const char *name) {
+  gsize len = strlen (name);
+  return len == STORE_ID_LENGTH && all (name, len, is_store_char);
+}
+
 gboolean cab_name_is_application (const char *name) {
   gsize len = strlen (name);
   if (len >= APPLICATION_DIGITS_MIN && len <= APPLICATION_DIGITS_MAX && all (name, len, is_digit))
     return TRUE;
-  return len == STORE_ID_LENGTH && all (name, len, is_store_char);
+  return cab_name_is_store (name);
 }
 
 gboolean cab_name_is_failure (const char *name) {

@@ -10,8 +10,11 @@
 
 #include <glib.h>
 
-/* 8 to 20 digits, or 12 upper-case letters and digits. */
+/* 8 to 20 digits, or a Store ID. */
 gboolean cab_name_is_application (const char *name);
+
+/* 12 upper-case letters and digits. */
+gboolean cab_name_is_store (const char *name);
 
 /* 16 to 64 of [0-9A-Za-z-], at least one of them a digit. */
 gboolean cab_name_is_failure (const char *name);

@@ -53,9 +53,31 @@ static void reply_dir (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, C
     close_dir (fs, dir);
 }
 
-static CabDir *open_root (CabFs *fs, CabNode *root) {
-  char **reached = cab_reached_list (fs->reached, NULL);
-  return cab_dir_new_names (root, cab_dir_merge (g_strdupv (fs->configured), reached));
+/* What is configured, what the services enumerate, and what was reached by name. */
+static void reply_root (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabNode *root) {
+  guint64 version = (cab_products_version (fs->products) << 32) + cab_reached_version (fs->reached) + 1;
+  char **names = cab_dir_merge (g_strdupv (fs->configured), cab_products_list (fs->products));
+  names = cab_dir_merge (names, cab_reached_list (fs->reached, NULL));
+  reply_dir (fs, req, info, cab_dir_new_names (root, names), version);
+}
+
+static void on_products (gpointer data) {
+  CabCall *call = data;
+  fuse_req_t req = cab_call_take (call);
+  if (req != NULL)
+    reply_root (call->fs, req, &call->info, call->node);
+  cab_call_free (call);
+}
+
+static void open_root (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabNode *root) {
+  if (!fs->options->discover) {
+    reply_root (fs, req, info, root);
+    return;
+  }
+  CabReach reach = cab_fs_reach (fs, req);
+  CabCall *call = cab_call_new (req, "list", root, NULL);
+  call->info = *info;
+  cab_products_ask (fs->products, reach, on_products, call);
 }
 
 static char **ids_of (CabRecords *records) {
@@ -77,7 +99,7 @@ static CabDir *open_application (CabFs *fs, CabNode *node, CabRecords *records) 
 
 /* One that nobody configured was reached by its name if the services know of failures. */
 static void note_application (CabFs *fs, const CabNode *node, CabRecords *records) {
-  if (cab_records_count (records) > 0 && !g_strv_contains ((const char *const *) fs->configured, node->name))
+  if (cab_records_count (records) > 0 && !cab_fs_is_listed (fs, node->name))
     cab_reached_add (fs->reached, node->name, NULL);
 }
 
@@ -117,8 +139,7 @@ void cab_op_opendir (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info
     return;
   }
   if (node->kind == CAB_NODE_ROOT) {
-    guint64 version = cab_reached_version (fs->reached) + 1;
-    reply_dir (fs, req, info, open_root (fs, node), version);
+    open_root (fs, req, info, node);
     return;
   }
   CabScope scope = cab_node_scope (node);

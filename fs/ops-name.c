@@ -32,13 +32,32 @@ static void reply_node (CabFs *fs, fuse_req_t req, CabNode *parent, const CabNod
     cab_tree_forget (fs->tree, node->ino, 1);
 }
 
+static void reply_application (CabFs *fs, fuse_req_t req, CabNode *root, const char *name) {
+  CabNodeSeed seed = {.kind = CAB_NODE_APPLICATION, .name = name, .family = cab_fs_family_of (fs, name)};
+  reply_node (fs, req, root, &seed);
+}
+
+static void on_products (gpointer data) {
+  CabCall *call = data;
+  fuse_req_t req = cab_call_take (call);
+  if (req != NULL)
+    reply_application (call->fs, req, call->node, call->name);
+  cab_call_free (call);
+}
+
 static void lookup_application (CabFs *fs, fuse_req_t req, CabNode *root, const char *name) {
-  if (!cab_name_is_application (name)) {
+  gboolean listed = cab_fs_is_listed (fs, name);
+  if (!listed && !cab_name_is_application (name)) {
     reply_missing (fs, req, NEVER_S);
     return;
   }
-  CabNodeSeed seed = {.kind = CAB_NODE_APPLICATION, .name = name, .family = cab_fs_family_of (fs, name)};
-  reply_node (fs, req, root, &seed);
+  if (listed || !fs->options->discover) {
+    reply_application (fs, req, root, name);
+    return;
+  }
+  /* It may be a product of another family than the one that unknown names are taken for. */
+  CabReach reach = cab_fs_reach (fs, req);
+  cab_products_ask (fs->products, reach, on_products, cab_call_new (req, "lookup", root, name));
 }
 
 /* A failure that its application lists, or that was reached before. */

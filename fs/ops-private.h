@@ -12,6 +12,7 @@
 #include "fs/notify.h"
 #include "fs/ops.h"
 #include "fs/park.h"
+#include "fs/products.h"
 #include "fs/reached.h"
 #include "fs/tree.h"
 
@@ -20,6 +21,7 @@ struct CabFs {
   const CabFsOptions *options;
   CabTree *tree;
   CabReached *reached;
+  CabProducts *products; /* asked for only with `discover` */
   CabPark *park;
   CabNotify *notify;
   char **configured; /* applicationIds that are listed, sorted */
@@ -86,8 +88,11 @@ double cab_attr_timeout (CabFs *fs, const CabNode *node);
 /* What the service's row for @node says.  Strings belong to the node. */
 CabRecord cab_node_record (const CabNode *node, char id[CAB_NAME_SIZE]);
 
-/* The family of an application in the root. */
+/* The family of an application in the root: as configured, else as some list of products has it, else the default. */
 const char *cab_fs_family_of (CabFs *fs, const char *application);
+
+/* TRUE if @application is configured, or a product. */
+gboolean cab_fs_is_listed (CabFs *fs, const char *application);
 
 /* --- operations --- */
 

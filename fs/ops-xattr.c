@@ -93,10 +93,15 @@ static Attributes attributes_of (CabFs *fs, CabNode *node) {
   switch (node->kind) {
   case CAB_NODE_ROOT:
     add (&self, "version", CABFS_VERSION);
+    if (cab_products_skipped (fs->products) > 0)
+      add_number (&self, "skipped", cab_products_skipped (fs->products));
     break;
-  case CAB_NODE_APPLICATION:
+  case CAB_NODE_APPLICATION: {
+    CabScope products = {.family = cab_node_scope (node).family};
     add_listing (&self, fs, node, "failures");
+    add_fields_of (&self, fs, &products, node->name);
     break;
+  }
   case CAB_NODE_FAILURE: {
     CabScope application = cab_node_scope (node->parent);
     add_listing (&self, fs, node, "cabs");

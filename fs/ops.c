@@ -42,6 +42,7 @@ CabFs *cab_fs_new (CabCache *cache, const CabFsOptions *options) {
   self->options = options;
   self->tree = cab_tree_new ();
   self->reached = cab_reached_new ();
+  self->products = cab_products_new (cache);
   self->park = cab_park_new ();
   self->configured = configured_names (options);
   clock_gettime (CLOCK_REALTIME, &self->started);
@@ -65,6 +66,7 @@ void cab_fs_free (CabFs *self) {
   g_hash_table_unref (self->open_dirs);
   cab_tree_free (self->tree);
   cab_reached_free (self->reached);
+  cab_products_free (self->products);
   g_strfreev (self->configured);
   pthread_mutex_destroy (&self->lock);
   g_free (self);
@@ -74,7 +76,13 @@ const char *cab_fs_family_of (CabFs *fs, const char *application) {
   for (guint i = 0; i < fs->options->n_applications; i++)
     if (strcmp (fs->options->applications[i].id, application) == 0)
       return fs->options->applications[i].family;
-  return fs->options->default_family;
+  const char *family = cab_products_family (fs->products, application);
+  return family != NULL ? family : fs->options->default_family;
+}
+
+gboolean cab_fs_is_listed (CabFs *fs, const char *application) {
+  return g_strv_contains ((const char *const *) fs->configured, application) ||
+         cab_products_family (fs->products, application) != NULL;
 }
 
 /* --- requests that wait ------------------------------------------------------------------------------------- */

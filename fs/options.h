@@ -14,8 +14,8 @@
 
 /* An application that is listed in the root. */
 typedef struct {
-  char *family; /* a family of client/ for whose lists an application is needed: "driver" */
-  char *id;     /* well-formed applicationId (fs/names.h) */
+  char *family; /* a family of client/: "driver" */
+  char *id;     /* well-formed applicationId (fs/names.h); of a family that has none, the family's name */
 } CabFsApplication;
 
 typedef struct {
@@ -26,6 +26,7 @@ typedef struct {
   gboolean hide_undownloadable;   /* `undownloadable=hide`: not listed, ENOENT by name [3] */
   char **deny;                    /* NULL-terminated names as in /proc/PID/comm; never NULL [3] */
   char *default_family;           /* `family`: of an applicationId that is not listed [3] */
+  gboolean discover;              /* the products that the services enumerate are listed too [3] */
   CabFsApplication *applications; /* listed ones, in the order of the configuration, without duplicates */
   guint n_applications;
   gint64 listing_ttl_s; /* `listing-ttl`: also how long the kernel may keep names and attributes */

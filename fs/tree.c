@@ -19,7 +19,7 @@ static CabNode *node_new (CabTree *tree, CabNode *parent, guint64 ino, const Cab
   self->ino = ino;
   self->kind = seed->kind;
   self->parent = parent;
-  self->family = seed->family;
+  atomic_init (&self->family, seed->family);
   atomic_init (&self->date, seed->date);
   atomic_init (&self->expires, seed->expires);
   atomic_init (&self->downloadable, seed->downloadable);
@@ -93,6 +93,8 @@ CabNode *cab_tree_child (CabTree *self, CabNode *parent, const CabNodeSeed *seed
     atomic_store (&node->date, seed->date);
     atomic_store (&node->expires, seed->expires);
     atomic_store (&node->downloadable, seed->downloadable);
+  } else if (seed->kind == CAB_NODE_APPLICATION && seed->family != NULL) {
+    atomic_store (&node->family, seed->family);
   }
   ref_locked (node);
   return node;
@@ -144,7 +146,7 @@ guint64 cab_node_child_ino (const CabNode *parent, const char *name) {
 CabScope cab_node_scope (CabNode *self) {
   CabNode *directory = self->kind == CAB_NODE_CAB ? self->parent : self;
   CabNode *application = directory->kind == CAB_NODE_FAILURE ? directory->parent : directory;
-  return (CabScope){.family = (char *) (gsize) application->family,
+  return (CabScope){.family = (char *) (gsize) atomic_load (&application->family),
                     .application = application->name,
                     .failure = directory->kind == CAB_NODE_FAILURE ? directory->name : NULL};
 }

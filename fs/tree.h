@@ -26,8 +26,9 @@ typedef struct CabNode CabNode;
 struct CabNode {
   guint64 ino;
   CabNodeKind kind;
-  CabNode *parent;    /* a reference; NULL for the root */
-  const char *family; /* of an application: the family's name, static for the life of the tree */
+  CabNode *parent; /* a reference; NULL for the root */
+  const char *_Atomic
+      family; /* of an application: the name of what it is taken for, static for the life of the tree */
 
   /* Of a CAB: what its row says in the list that was looked at last. */
   atomic_llong date;
@@ -65,7 +66,8 @@ typedef struct {
   gboolean downloadable;
 } CabNodeSeed;
 
-/* The node of @seed in @parent, made if there is none.  What @seed says of a CAB is true from now on. */
+/* The node of @seed in @parent, made if there is none.  What @seed says of a CAB is true from now on, and
+ * so is the family of an application. */
 CabNode *cab_tree_child (CabTree *self, CabNode *parent, const CabNodeSeed *seed);
 
 /* The kernel was told of @node, @n times; or has forgotten it that often. */

@@ -20,7 +20,7 @@ CONFIG = """# Made by tests/demo.
 tenant = {tenant}
 client-id = {client}
 client-secret-file = {work}/secret
-driver = {drivers}
+{products}
 api-url = {api}
 login-url = {login}
 blob-hosts = {blob}
@@ -52,10 +52,13 @@ def write_private(path, text):
 def write_config(emulator, work):
     """The account's section and its secret; the path of the configuration."""
     settings = emulator.config()
-    drivers = dict.fromkeys(cab["application"] for cab in emulator.cabs())
+    products = {}
+    for application, family in {cab["application"]: cab["family"] for cab in emulator.cabs()}.items():
+        products.setdefault("account-families" if application == family else family, []).append(application)
     write_private(work / "secret", settings["clientSecret"])
     write_private(work / "cabfs.conf", CONFIG.format(
-        account=ACCOUNT, tenant=settings["tenant"], client=settings["clientId"], work=work, drivers=";".join(drivers),
+        account=ACCOUNT, tenant=settings["tenant"], client=settings["clientId"], work=work,
+        products="\n".join(f"{key} = {';'.join(ids)}" for key, ids in products.items()),
         api=emulator.api, login=emulator.login, blob=emulator.blob.removeprefix("http://")))
     return work / "cabfs.conf"
 
@@ -90,8 +93,8 @@ def check_listing(emulator, mountpoint):
     by_failure = {}
     for cab in emulator.cabs():
         by_failure.setdefault((cab["application"], cab["failure"]), []).append(cab)
-    drivers = sorted({application for application, _ in by_failure})
-    check(sorted(os.listdir(mountpoint)) == drivers, f"the root lists {sorted(os.listdir(mountpoint))}, not {drivers}")
+    products = sorted({application for application, _ in by_failure})
+    check(sorted(os.listdir(mountpoint)) == products, f"the root lists {sorted(os.listdir(mountpoint))}, not {products}")
     for (application, failure), cabs in by_failure.items():
         folder = mountpoint / application / failure
         names = sorted(f"{cab['id']}.cab" for cab in cabs)
@@ -137,7 +140,8 @@ def run_check(emulator, mountpoint, work):
 # --- with one ---------------------------------------------------------------------------------------------------
 
 TEXT = """
-A Partner Center with {drivers} drivers, {failures} failures and {cabs} CABs is mounted at
+A Partner Center with {drivers} drivers, {desktop} desktop applications, a Store app, drivers for Windows 7 and 8, OEM
+hardware, {failures} failures and {cabs} CABs is mounted at
 
     {mountpoint}
 
@@ -172,8 +176,11 @@ def explain(emulator, mountpoint, work):
                 return path
         raise Failed(f"the data set has no cabinet with {member!r}")
 
+    def number_of(family):
+        return len({cab["application"] for cab in cabs if cab["family"] == family})
+
     print(TEXT.format(
-        drivers=len({cab["application"] for cab in cabs}), failures=len(failures), cabs=len(cabs),
+        drivers=number_of("driver"), desktop=number_of("desktop"), failures=len(failures), cabs=len(cabs),
         mountpoint=mountpoint, work=work, user=first(b"minidump.mdmp"), kernel=first(b"sysdata.xml"),
         folder=next(iter(failures)), lldb=shutil.which("lldb-14") or "lldb",
         list="\n".join(f"    {path}  {len(group):3} CABs" for path, group in failures.items())), flush=True)

@@ -1,4 +1,4 @@
-/* The API host: who may ask, what must be asked, and the calls as one table.
+/* The API host: who may ask, what must be asked, and what is answered.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -7,80 +7,9 @@
 #include "tests/emulator/login.h"
 #include <string.h>
 
-#define BASE "/v1.0/my/analytics/"
-
-#define DRIVER_FILTER                                                                                          \
-  "date submissionId failureName failureHash symbol osVersion osName eventType market deviceType driverName "  \
-  "driverVersion oemName oemModel architecture"
-
-static const EmuCall calls[] = {
-    {
-        .prefix = "driver/",
-        .name = "failurehits",
-        .endpoint = EMU_HITS,
-        .max_top = 10000,
-        .start_days = 0,
-        .required = "applicationId",
-        .optional = "startDate endDate top skip filter groupby orderby aggregationLevel",
-        .filter = DRIVER_FILTER " flightRing",
-        .groupby =
-            "submissionId failureName failureHash symbol osVersion eventType market deviceType driverName "
-            "driverVersion oemName oemModel flightRing architecture",
-        .row =
-            "date applicationId submissionId failureName failureHash symbol osVersion osName eventType market "
-            "deviceType driverName driverVersion architecture oemName oemModel flightRing",
-    },
-    {
-        .prefix = "driver/",
-        .name = "failuredetails",
-        .endpoint = EMU_DETAILS,
-        .max_top = 10000,
-        .start_days = 30,
-        .cab_key = "cabIdHash",
-        .required = "applicationId failureHash",
-        .optional = "startDate endDate top skip filter orderby",
-        .filter = DRIVER_FILTER " cabIdHash clientDeviceId cabType cabExpirationTime",
-        .row =
-            "date applicationId submissionId failureName failureHash symbol osVersion osName eventType market "
-            "deviceType driverName driverVersion architecture oemName oemModel flightRing clientDeviceId "
-            "cabIdHash cabType cabExpirationTime",
-    },
-    {
-        .prefix = "driver/",
-        .name = "cabdownloadbatch",
-        .endpoint = EMU_BATCH,
-        .max_top = 100,
-        .start_days = 30,
-        .cab_key = "cabIdHash",
-        .required = "applicationId failureHash",
-        .optional = "startDate endDate top skip",
-        .row = "applicationId submissionId failureHash cabIdHash cabUrl date cabExpirationTime",
-    },
-    {
-        .prefix = "driver/",
-        .name = "cabdownload",
-        .endpoint = EMU_CABDOWNLOAD,
-        .cab_key = "cabIdHash",
-        .required = "applicationId cabIdHash",
-        .optional = "",
-    },
-};
-
 gboolean emu_words_have (const char *words, const char *word) {
   g_auto (GStrv) list = g_strsplit (words != NULL ? words : "", " ", -1);
   return g_strv_contains ((const char *const *) list, word);
-}
-
-static const EmuCall *find_call (const char *path) {
-  if (!g_str_has_prefix (path, BASE))
-    return NULL;
-  path += strlen (BASE);
-  for (guint i = 0; i < G_N_ELEMENTS (calls); i++) {
-    gsize len = strlen (calls[i].prefix);
-    if (strncmp (path, calls[i].prefix, len) == 0 && strcmp (path + len, calls[i].name) == 0)
-      return &calls[i];
-  }
-  return NULL;
 }
 
 /* --- errors ------------------------------------------------------------------------------------------------- */
@@ -197,11 +126,12 @@ static EmuReply *read_selection (EmuQuery *query) {
   query->orderby = emu_request_param (request, "orderby");
   query->groupby = emu_request_param (request, "groupby");
   query->level = emu_request_param (request, "aggregationLevel");
-  if (query->level != NULL && !emu_words_have ("day week month", query->level))
-    return bad_parameter (request, "aggregationLevel is not day, week or month: %s", query->level);
+  if (query->level != NULL && !emu_words_have (query->call->levels, query->level))
+    return bad_parameter (request, "aggregationLevel is none of %s: %s", query->call->levels, query->level);
   if (filter != NULL && (query->filter = emu_filter_parse (filter, query->call->filter, &error)) == NULL)
     return bad_parameter (request, "filter: %s", error->message);
-  if (query->orderby != NULL && !emu_order_check (query->orderby, query->call->filter, &error))
+  const char *sorted = query->call->orderby != NULL ? query->call->orderby : query->call->filter;
+  if (query->orderby != NULL && !emu_order_check (query->orderby, sorted, &error))
     return bad_parameter (request, "orderby: %s", error->message);
   g_auto (GStrv) groups = g_strsplit (query->groupby != NULL ? query->groupby : "", ",", -1);
   for (guint i = 0; groups[i] != NULL; i++)
@@ -214,12 +144,13 @@ static EmuReply *read_query (EmuQuery *query) {
   EmuRequest *request = query->request;
   query->application = emu_request_param (request, "applicationId");
   query->failure = emu_request_param (request, "failureHash");
-  EmuReply *wrong = read_number (request, "top", query->call->max_top, &query->top);
+  const char *skip = query->call->skip_name != NULL ? query->call->skip_name : "skip";
+  EmuReply *wrong = read_number (request, "top", query->call->default_top, &query->top);
   if (wrong == NULL && (query->top > query->call->max_top || query->top == 0))
     wrong = bad_parameter (request, query->top == 0 ? "top must be 1 or more" : "top cannot exceed %u",
                            query->call->max_top);
   if (wrong == NULL)
-    wrong = read_number (request, "skip", 0, &query->skip);
+    wrong = read_number (request, skip, 0, &query->skip);
   if (wrong == NULL)
     wrong = read_dates (query);
   return wrong != NULL ? wrong : read_selection (query);
@@ -234,8 +165,13 @@ static EmuReply *answer_list (EmuRequest *request, const EmuCall *call) {
     guint64 total = 0;
     emu_shape_query (&query);
     json_t *rows = emu_rows_page (&query, &total);
-    reply = rows != NULL ? emu_shape_answer (&query, rows, total)
-                         : emu_api_error (request, 404, "NotFound", "NotFound", "applicationId is not known");
+    if (rows == NULL)
+      reply = emu_api_error (request, 404, "NotFound", "NotFound", "applicationId is not known");
+    else if (total == 0 && call->none_status != 0)
+      reply = emu_api_error (request, call->none_status, "NotFound", "NotFound", "the account has none");
+    else
+      reply = emu_shape_answer (&query, json_incref (rows), total);
+    json_decref (rows);
   }
   emu_filter_free (query.filter);
   return reply;
@@ -263,11 +199,29 @@ static char *redirect_target (EmuRequest *request, const EmuCab *cab, const char
   return g_strdup (url);
 }
 
+/* The CAB that is asked for, if it is of that family and application; a new reference. */
+static EmuCab *wanted_cab (EmuRequest *request, const EmuCall *call) {
+  const char *application = emu_request_param (request, "applicationId");
+  g_autoptr (EmuCab) cab = emu_data_cab (request->emu->data, emu_request_param (request, call->key));
+  if (cab == NULL || cab->family != call->family ||
+      (application != NULL && strcmp (cab->application, application) != 0))
+    return NULL;
+  return g_steal_pointer (&cab);
+}
+
+static EmuReply *answer_stack (EmuRequest *request, const EmuCall *call) {
+  EmuQuery query = {.request = request, .call = call};
+  g_autoptr (EmuCab) cab = wanted_cab (request, call);
+  if (cab == NULL)
+    return emu_api_error (request, 404, "NotFound", "NotFound", "no such CAB");
+  json_t *rows = emu_stack_rows (call, cab);
+  return emu_shape_answer (&query, rows, json_array_size (rows));
+}
+
 static EmuReply *answer_download (EmuRequest *request, const EmuCall *call) {
   const EmuFault *fault = emu_request_fault (request, EMU_FAULT_REDIRECT);
-  const char *application = emu_request_param (request, "applicationId");
-  g_autoptr (EmuCab) cab = emu_data_cab (request->emu->data, emu_request_param (request, call->cab_key));
-  if (cab == NULL || (application != NULL && strcmp (cab->application, application) != 0))
+  g_autoptr (EmuCab) cab = wanted_cab (request, call);
+  if (cab == NULL)
     return emu_api_error (request, 404, "NotFound", "NotFound", "no such CAB");
   if (!cab->downloadable)
     return unauthorized (request, "The identity is not authorized for this CAB.");
@@ -297,19 +251,21 @@ static EmuReply *answer_call (EmuRequest *request, const EmuCall *call) {
   EmuReply *wrong = check_names (request, call);
   if (wrong != NULL)
     return wrong;
-  return call->endpoint == EMU_CABDOWNLOAD ? answer_download (request, call) : answer_list (request, call);
+  if (call->kind == EMU_CALL_DOWNLOAD)
+    return answer_download (request, call);
+  return call->kind == EMU_CALL_STACK ? answer_stack (request, call) : answer_list (request, call);
 }
 
 static EmuReply *answer (EmuRequest *request) {
-  return with_correlation (request, answer_call (request, find_call (request->path)));
+  return with_correlation (request, answer_call (request, emu_call_find (request->path)));
 }
 
 static EmuEndpoint classify (EmuRequest *request, char **cab) {
-  const EmuCall *call = find_call (request->path);
+  const EmuCall *call = emu_call_find (request->path);
   if (call == NULL)
     return EMU_OTHER;
-  if (call->endpoint == EMU_CABDOWNLOAD)
-    *cab = g_strdup (emu_request_param (request, call->cab_key));
+  if (call->kind == EMU_CALL_DOWNLOAD || call->kind == EMU_CALL_STACK)
+    *cab = g_strdup (emu_request_param (request, call->key));
   return call->endpoint;
 }
 

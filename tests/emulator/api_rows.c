@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define BUCKETS_MOST 1000 /* distinct failures with aggregationLevel week or month, api-contract.md 3.2 */
+#define HOURS_MOST   72   /* back, with aggregationLevel hour */
 
 /* --- addresses ---------------------------------------------------------------------------------------------- */
 
@@ -78,12 +79,15 @@ static json_t *field_of (const EmuQuery *query, const Event *event, const char *
     return json_string (event->application->id);
   if (strcmp (name, "failureHash") == 0)
     return json_string (event->failure->hash);
+  if (strcmp (name, "date") == 0 && query->call->kind == EMU_CALL_HITS)
+    return date_json (emu_date_bucket (event->date, query->level),
+                      g_strcmp0 (query->level, "hour") == 0 ? EMU_DATE_BLANK : EMU_DATE_DAY);
   if (strcmp (name, "date") == 0)
-    return query->call->endpoint == EMU_HITS
-               ? date_json (emu_date_bucket (event->date, query->level), EMU_DATE_DAY)
-               : date_json (event->date, EMU_DATE_BLANK);
-  if (cab != NULL && g_strcmp0 (name, query->call->cab_key) == 0)
+    return date_json (event->date, EMU_DATE_BLANK);
+  if (cab != NULL && strcmp (name, query->call->key) == 0)
     return json_string (cab->id);
+  if (cab != NULL && strcmp (name, "cabDownloadable") == 0)
+    return json_boolean (cab->downloadable);
   if (cab != NULL && strcmp (name, "cabExpirationTime") == 0)
     return date_json (cab->expires, EMU_DATE_BLANK);
   if (cab != NULL && strcmp (name, "cabUrl") == 0) {
@@ -99,6 +103,8 @@ static json_t *field_of (const EmuQuery *query, const Event *event, const char *
     value = json_object_get (event->failure->fields, name);
   if (value == NULL)
     value = json_object_get (event->application->fields, name);
+  if (value == NULL && strcmp (name, "applicationName") == 0)
+    value = json_object_get (event->application->fields, "productName");
   return json_incref (value);
 }
 
@@ -122,7 +128,7 @@ static json_t *row_of (const EmuQuery *query, const Event *event) {
 
 /* --- lists of CABs ------------------------------------------------------------------------------------------ */
 
-static json_t *page_of (const EmuQuery *query, GPtrArray *rows, guint64 *total) {
+json_t *emu_rows_cut (const EmuQuery *query, GPtrArray *rows, guint64 *total) {
   json_t *page = json_array ();
   guint64 from = query->skip > query->overlap ? query->skip - query->overlap : 0;
   *total = rows->len;
@@ -131,7 +137,7 @@ static json_t *page_of (const EmuQuery *query, GPtrArray *rows, guint64 *total) 
   return page;
 }
 
-static void row_unref (gpointer row) {
+void emu_row_unref (gpointer row) {
   json_decref (row);
 }
 
@@ -158,7 +164,7 @@ static json_t *plain_page (const EmuQuery *query, Event *event, guint64 *total) 
 }
 
 static json_t *chosen_page (const EmuQuery *query, Event *event, guint64 *total) {
-  g_autoptr (GPtrArray) rows = g_ptr_array_new_with_free_func (row_unref);
+  g_autoptr (GPtrArray) rows = g_ptr_array_new_with_free_func (emu_row_unref);
   for (guint i = 0; i < event->failure->cabs->len; i++) {
     event->cab = event->failure->cabs->pdata[i];
     event->date = event->cab->date;
@@ -172,13 +178,12 @@ static json_t *chosen_page (const EmuQuery *query, Event *event, guint64 *total)
   }
   if (query->orderby != NULL)
     emu_order_sort (query->orderby, rows);
-  return page_of (query, rows, total);
+  return emu_rows_cut (query, rows, total);
 }
 
 static json_t *cabs_page (const EmuQuery *query, EmuApplication *application, guint64 *total) {
   EmuFailure *failure = emu_data_failure_locked (application, query->failure);
   Event event = {application, failure, NULL, 0};
-  *total = 0;
   if (failure == NULL)
     return json_array ();
   return query->filter == NULL && query->orderby == NULL ? plain_page (query, &event, total)
@@ -197,7 +202,7 @@ typedef struct {
 
 static gboolean over_buckets (Hits *hits, const Event *event) {
   const char *level = hits->query->level;
-  if (level == NULL || strcmp (level, "day") == 0 ||
+  if (level == NULL || !emu_words_have ("week month", level) ||
       g_hash_table_contains (hits->failures, event->failure->hash))
     return FALSE;
   if (g_hash_table_size (hits->failures) >= BUCKETS_MOST)
@@ -206,29 +211,45 @@ static gboolean over_buckets (Hits *hits, const Event *event) {
   return FALSE;
 }
 
+static gboolean is_counted (Hits *hits, const Event *event) {
+  const EmuQuery *query = hits->query;
+  gint64 hours = emu_now_ms () / 1000 - HOURS_MOST * 3600;
+  if (!in_window (query, event->date) || (g_strcmp0 (query->level, "hour") == 0 && event->date < hours))
+    return FALSE;
+  json_t *all = query->filter != NULL ? row_of (query, event) : NULL;
+  gboolean fits = emu_filter_fits (query->filter, all);
+  json_decref (all);
+  return fits && !over_buckets (hits, event);
+}
+
+static void add_count (json_t *row, const char *name, double count) {
+  double sum = json_number_value (json_object_get (row, name)) + count;
+  json_object_set_new (row, name,
+                       sum - (double) (gint64) sum > 0 ? json_real (sum) : json_integer ((json_int_t) sum));
+}
+
 /* Adds @count to the row of the event's bucket and group. */
 static void count_event (Hits *hits, const Event *event, double count) {
-  if (!in_window (hits->query, event->date) || over_buckets (hits, event))
+  if (!is_counted (hits, event))
     return;
-  json_t *all = row_of (hits->query, event);
   json_t *row = json_object ();
-  for (guint i = 0; hits->groups[i] != NULL; i++)
-    json_object_set (row, hits->groups[i], json_object_get (all, hits->groups[i]));
-  if (emu_filter_fits (hits->query->filter, all)) {
-    char *key = json_dumps (row, JSON_COMPACT);
-    json_t *known = g_hash_table_lookup (hits->by_key, key);
-    if (known == NULL) {
-      known = json_incref (row);
-      g_hash_table_insert (hits->by_key, g_strdup (key), known);
-      g_ptr_array_add (hits->rows, known);
-    }
-    double sum = json_number_value (json_object_get (known, "eventCount")) + count;
-    json_object_set_new (known, "eventCount",
-                         sum - (double) (gint64) sum > 0 ? json_real (sum) : json_integer ((json_int_t) sum));
-    free (key);
+  for (guint i = 0; hits->groups[i] != NULL; i++) {
+    json_t *value = field_of (hits->query, event, hits->groups[i]);
+    if (value != NULL)
+      json_object_set_new (row, hits->groups[i], value);
   }
+  char *key = json_dumps (row, JSON_COMPACT);
+  json_t *known = g_hash_table_lookup (hits->by_key, key);
+  if (known == NULL) {
+    known = json_incref (row);
+    g_hash_table_insert (hits->by_key, g_strdup (key), known);
+    g_ptr_array_add (hits->rows, known);
+  }
+  if (hits->query->call->devices)
+    add_count (known, "deviceCount", count);
+  add_count (known, "eventCount", count);
+  free (key);
   json_decref (row);
-  json_decref (all);
 }
 
 static void count_failure (Hits *hits, Event *event) {
@@ -247,7 +268,7 @@ static void count_failure (Hits *hits, Event *event) {
   }
 }
 
-/* Fields of a row: all, or date and applicationId and those of groupby. */
+/* Fields of a row: all, or those of groupby and some that are always there. */
 static char **kept_fields (const EmuQuery *query) {
   if (query->groupby == NULL)
     return g_strsplit (query->call->row, " ", -1);
@@ -256,7 +277,7 @@ static char **kept_fields (const EmuQuery *query) {
   for (guint i = 0; groups[i] != NULL; i++)
     g_strstrip (groups[i]);
   g_autofree char *names = g_strjoinv (" ", groups);
-  g_autofree char *all = g_strconcat ("date applicationId ", names, NULL);
+  g_autofree char *all = g_strconcat (query->call->grouped, " ", names, NULL);
   return g_strsplit (all, " ", -1);
 }
 
@@ -264,24 +285,37 @@ static json_t *hits_page (const EmuQuery *query, EmuApplication *application, gu
   g_auto (GStrv) groups = kept_fields (query);
   g_autoptr (GHashTable) by_key = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   g_autoptr (GHashTable) failures = g_hash_table_new (g_str_hash, g_str_equal);
-  g_autoptr (GPtrArray) rows = g_ptr_array_new_with_free_func (row_unref);
+  g_autoptr (GPtrArray) rows = g_ptr_array_new_with_free_func (emu_row_unref);
   Hits hits = {query, groups, by_key, rows, failures};
   for (guint i = 0; i < application->failure_order->len; i++) {
     Event event = {application, application->failure_order->pdata[i], NULL, 0};
     count_failure (&hits, &event);
   }
   emu_order_sort (query->orderby != NULL ? query->orderby : "date", rows);
-  return page_of (query, rows, total);
+  return emu_rows_cut (query, rows, total);
+}
+
+/* The application whose rows are wanted, or NULL. */
+static EmuApplication *owner_locked (const EmuQuery *query, EmuData *data) {
+  const EmuFamilyRow *family = emu_family_row (query->call->family);
+  const char *id = family->account ? family->name : query->application;
+  EmuApplication *application = id != NULL ? emu_data_application_locked (data, id) : NULL;
+  return application != NULL && application->family == query->call->family ? application : NULL;
 }
 
 json_t *emu_rows_page (const EmuQuery *query, guint64 *total) {
   EmuData *data = query->request->emu->data;
   json_t *page = NULL;
+  *total = 0;
   emu_data_lock_read (data);
-  EmuApplication *application = emu_data_application_locked (data, query->application);
-  if (application != NULL)
-    page = query->call->endpoint == EMU_HITS ? hits_page (query, application, total)
-                                             : cabs_page (query, application, total);
+  EmuApplication *application = owner_locked (query, data);
+  if (query->call->kind == EMU_CALL_PRODUCTS || query->call->kind == EMU_CALL_INSIGHTS)
+    page = emu_products_page_locked (query, total);
+  else if (application != NULL)
+    page = query->call->kind == EMU_CALL_HITS ? hits_page (query, application, total)
+                                              : cabs_page (query, application, total);
+  else if (emu_family_row (query->call->family)->account)
+    page = json_array (); /* the account is known, if nothing else */
   emu_data_unlock (data);
   return page;
 }

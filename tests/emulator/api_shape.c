@@ -19,10 +19,6 @@ void emu_shape_query (EmuQuery *query) {
 
 /* --- rows --------------------------------------------------------------------------------------------------- */
 
-static const char *id_key (const EmuQuery *query) {
-  return query->call->cab_key != NULL ? query->call->cab_key : "failureHash";
-}
-
 static void repeat_rows (const EmuQuery *query, json_t **rows) {
   if (!emu_fault_is (emu_request_fault (query->request, EMU_FAULT_PAGING), "form", "repeat"))
     return;
@@ -40,9 +36,9 @@ static json_t *row_with (const EmuQuery *query, json_t *rows, json_t *id) {
   json_t *first = json_array_get (rows, 0);
   json_t *row = first != NULL ? json_deep_copy (first) : json_object ();
   if (id != NULL)
-    json_object_set_new (row, id_key (query), id);
+    json_object_set_new (row, query->call->key, id);
   else
-    json_object_del (row, id_key (query));
+    json_object_del (row, query->call->key);
   return row;
 }
 
@@ -101,6 +97,21 @@ static void change_date (json_t *row, const char *name, const char *form) {
   }
 }
 
+/* A number that no integer holds, as a text that unquote() makes a number of. */
+#define BIG "@number:"
+
+static gboolean is_big (const char *digits) {
+  return strlen (digits) >= 19 && strlen (digits) <= 20 && digits[0] != '0' &&
+         digits[strspn (digits, "0123456789")] == '\0';
+}
+
+static char *unquote (const char *json) {
+  if (strstr (json, BIG) == NULL)
+    return g_strdup (json);
+  g_autoptr (GRegex) regex = g_regex_new ("\"" BIG "(\\d+)\"", 0, 0, NULL);
+  return g_regex_replace (regex, json, -1, 0, "\\1", 0, NULL);
+}
+
 /* Numbers become texts or get a fraction; texts of digits become numbers. */
 static void change_numbers (json_t *row, const char *how) {
   const char *key;
@@ -118,16 +129,19 @@ static void change_numbers (json_t *row, const char *how) {
     } else if (strcmp (how, "string") == 0 && json_is_string (value) &&
                g_ascii_string_to_signed (json_string_value (value), 10, 0, G_MAXINT64, &number, NULL)) {
       json_object_set_new (row, keys->pdata[i], json_integer (number));
+    } else if (strcmp (how, "string") == 0 && json_is_string (value) && is_big (json_string_value (value))) {
+      g_autofree char *marked = g_strconcat (BIG, json_string_value (value), NULL);
+      json_object_set_new (row, keys->pdata[i], json_string (marked));
     }
   }
 }
 
 static void change_types (const EmuQuery *query, json_t *row, const EmuFault *fault) {
   const char *numbers = emu_fault_text (fault, "numbers"), *null = emu_fault_text (fault, "null");
-  json_t *id = json_object_get (row, id_key (query));
+  json_t *id = json_object_get (row, query->call->key);
   if (json_is_true (emu_fault_arg (fault, "blanks")) && json_is_string (id)) {
     g_autofree char *padded = g_strconcat (json_string_value (id), "  ", NULL);
-    json_object_set_new (row, id_key (query), json_string (padded));
+    json_object_set_new (row, query->call->key, json_string (padded));
   }
   if (null != NULL)
     json_object_set_new (row, null, json_null ());
@@ -152,10 +166,6 @@ static char *recase (const char *key, const char *how) {
 static json_t *recase_object (json_t *object, const char *how) {
   json_t *other = json_object (), *value;
   const char *key;
-  if (how == NULL) {
-    json_decref (other);
-    return object;
-  }
   json_object_foreach (object, key, value) {
     g_autofree char *changed = recase (key, how);
     json_object_set (other, changed, value);
@@ -164,7 +174,17 @@ static json_t *recase_object (json_t *object, const char *how) {
   return other;
 }
 
+static json_t *recase_envelope (json_t *envelope, const char *how) {
+  json_t *links = json_object_get (envelope, "links");
+  if (how == NULL)
+    return envelope;
+  for (size_t i = 0; i < json_array_size (links); i++)
+    json_array_set_new (links, i, recase_object (json_incref (json_array_get (links, i)), how));
+  return recase_object (envelope, how);
+}
+
 static json_t *shape_rows (const EmuQuery *query, json_t *rows) {
+  static const char *const dates[] = {"date", "cabExpirationTime", "insightDate", "firstPublishedDate"};
   EmuRequest *request = query->request;
   const EmuFault *types = emu_request_fault (request, EMU_FAULT_TYPES);
   const char *form = emu_fault_text (emu_request_fault (request, EMU_FAULT_DATES), "form");
@@ -175,8 +195,8 @@ static json_t *shape_rows (const EmuQuery *query, json_t *rows) {
   for (size_t i = 0; i < json_array_size (rows); i++) {
     json_t *row = json_array_get (rows, i);
     if (form != NULL) {
-      change_date (row, "date", form);
-      change_date (row, "cabExpirationTime", form);
+      for (guint n = 0; n < G_N_ELEMENTS (dates); n++)
+        change_date (row, dates[n], form);
     }
     if (types != NULL)
       change_types (query, row, types);
@@ -198,78 +218,110 @@ static void append_param (GString *link, const char *name, const char *value, gb
     g_string_append (link, value);
 }
 
-/* As in the documented samples: dates with slashes, everything else as it was asked. */
-static char *link_to (const EmuQuery *query, guint64 skip, gboolean encoded) {
-  GString *link = g_string_new (NULL);
+static void append_dates (GString *link, const EmuQuery *query, gboolean encoded) {
   g_autofree char *from = emu_date_text (query->from, EMU_DATE_SLASHES);
   g_autofree char *to = emu_date_text (query->to, EMU_DATE_SLASHES);
-  g_autofree char *top = g_strdup_printf ("%" G_GUINT64_FORMAT, query->top);
-  g_autofree char *skip_text = g_strdup_printf ("%" G_GUINT64_FORMAT, skip);
-  g_string_append_printf (link, "%s%s", query->call->prefix, query->call->name);
-  append_param (link, "applicationId", query->application, encoded);
-  append_param (link, "failureHash", query->failure, encoded);
+  if (!emu_words_have (query->call->optional, "startDate"))
+    return;
   append_param (link, "startDate", from, encoded);
   append_param (link, "endDate", to, encoded);
-  append_param (link, "top", top, encoded);
-  append_param (link, "skip", skip_text, encoded);
+}
+
+/* As in the documented samples: dates with slashes, everything else as it was asked. */
+static char *link_to (const EmuQuery *query, guint64 skip, gboolean encoded) {
+  const EmuCall *call = query->call;
+  GString *link = g_string_new (NULL);
+  g_autofree char *top = g_strdup_printf ("%" G_GUINT64_FORMAT, query->top);
+  g_autofree char *skip_text = g_strdup_printf ("%" G_GUINT64_FORMAT, skip);
+  g_string_append_printf (link, "%s%s", call->prefix, call->name);
+  append_param (link, "applicationId", query->application, encoded);
+  append_param (link, "failureHash", query->failure, encoded);
+  append_dates (link, query, encoded);
+  append_param (link, "top", emu_words_have (call->optional, "top") ? top : NULL, encoded);
+  append_param (link, call->skip_name != NULL ? call->skip_name : "skip", skip_text, encoded);
   append_param (link, "filter", emu_request_param (query->request, "filter"), encoded);
   append_param (link, "groupby", query->groupby, encoded);
   append_param (link, "orderby", query->orderby, encoded);
+  append_param (link, "aggregationLevel", query->level, encoded);
   return g_string_free (link, FALSE);
 }
 
 /* The link in the form a fault wants; NULL: no key at all. */
 static json_t *link_json (const EmuQuery *query, const char *form, guint64 skip) {
+  const EmuCall *call = query->call;
   g_autofree char *link = link_to (query, skip, TRUE);
-  g_autofree char *text = NULL;
-  if (form == NULL || strcmp (form, "relative") == 0)
-    return json_string (link);
-  if (strcmp (form, "null") == 0)
+  g_autofree char *made = NULL;
+  if (form == NULL && (call->end & EMU_END_LINKS) != 0)
+    made = g_strconcat (EMU_HARDWARE_API "/api/v1/", link, NULL);
+  else if (form == NULL || strcmp (form, "relative") == 0)
+    made = g_steal_pointer (&link);
+  else if (strcmp (form, "null") == 0)
     return json_null ();
-  if (strcmp (form, "absent") == 0)
+  else if (strcmp (form, "absent") == 0)
     return NULL;
-  if (strcmp (form, "absolute") == 0)
-    text = g_strconcat (query->request->emu->urls[EMU_HOST_API], "/v1.0/my/analytics/", link, NULL);
+  else if (strcmp (form, "absolute") == 0)
+    made = g_strconcat (query->request->emu->urls[EMU_HOST_API], call->base, link, NULL);
   else if (strcmp (form, "foreign") == 0)
-    text = g_strconcat ("https://evil.example.invalid/v1.0/my/analytics/", link, NULL);
+    made = g_strconcat ("https://evil.example.invalid", call->base, link, NULL);
   else if (strcmp (form, "unencoded") == 0)
-    text = link_to (query, skip, FALSE);
+    made = link_to (query, skip, FALSE);
   else if (strcmp (form, "malformed") == 0)
-    text = g_strdup ("driver/cabdownloadbatch?applicationId 1&&=%zz&skip");
-  return json_string (text != NULL ? text : "");
+    made = g_strconcat (call->prefix, call->name, "?applicationId 1&&=%zz&skip", NULL);
+  return json_string (made != NULL ? made : "");
+}
+
+static void set_link (const EmuQuery *query, json_t *envelope, json_t *link) {
+  if ((query->call->end & EMU_END_LINKS) == 0) {
+    if (link != NULL)
+      json_object_set_new (envelope, "@nextLink", link);
+    return;
+  }
+  json_t *links = json_pack ("[{s:s, s:s, s:s}]", "href", EMU_HARDWARE_API "/api/v1/hardware/products", "rel",
+                             "self", "method", "GET");
+  if (link != NULL)
+    json_array_append_new (links,
+                           json_pack ("{s:o, s:s, s:s}", "href", link, "rel", "next_link", "method", "GET"));
+  json_object_set_new (envelope, "links", links);
 }
 
 static void add_link (const EmuQuery *query, json_t *envelope, gsize rows, guint64 total) {
   const EmuFault *fault = emu_request_fault (query->request, EMU_FAULT_NEXT_LINK);
   guint64 next = query->skip + rows;
-  gboolean more = next < total || json_is_true (emu_fault_arg (fault, "last"));
   json_t *link = NULL;
-  if (more || fault != NULL)
-    link = more ? link_json (query, emu_fault_text (fault, "form"), next) : NULL;
-  else if (query->call->endpoint != EMU_BATCH)
+  if (next < total || json_is_true (emu_fault_arg (fault, "last")))
+    link = link_json (query, emu_fault_text (fault, "form"), next);
+  else if (fault == NULL && (query->call->end & EMU_END_NULL) != 0)
     link = json_null ();
-  if (link != NULL)
-    json_object_set_new (envelope, "@nextLink", link);
+  else if (fault == NULL && (query->call->end & EMU_END_EMPTY) != 0)
+    link = json_string ("");
+  set_link (query, envelope, link);
 }
 
 /* --- the answer --------------------------------------------------------------------------------------------- */
 
-EmuReply *emu_shape_answer (const EmuQuery *query, json_t *rows, guint64 total) {
+static EmuReply *send_json (const EmuQuery *query, json_t *envelope) {
   const EmuFault *types = emu_request_fault (query->request, EMU_FAULT_TYPES);
-  const EmuFault *casing = emu_request_fault (query->request, EMU_FAULT_CASING);
-  gsize count = json_array_size (rows);
-  json_t *envelope = json_object ();
-  json_object_set_new (envelope, "Value", shape_rows (query, rows));
-  add_link (query, envelope, count, total);
-  if (query->call->endpoint != EMU_BATCH)
-    json_object_set_new (envelope, "TotalCount", json_integer ((json_int_t) total));
-  envelope = recase_object (envelope, emu_fault_text (casing, "envelope"));
-  char *text = json_dumps (envelope, JSON_COMPACT);
-  const char *bom = json_is_true (emu_fault_arg (types, "bom")) ? "\xef\xbb\xbf" : "";
-  g_autofree char *body = g_strconcat (bom, text, NULL);
+  char *dumped = json_dumps (envelope, JSON_COMPACT);
+  g_autofree char *json = unquote (dumped);
+  g_autofree char *body =
+      g_strconcat (json_is_true (emu_fault_arg (types, "bom")) ? "\xef\xbb\xbf" : "", json, NULL);
   EmuReply *reply = emu_reply_new (200);
   emu_reply_text (reply, "application/json; charset=utf-8", body);
-  free (text);
+  free (dumped);
+  return reply;
+}
+
+EmuReply *emu_shape_answer (const EmuQuery *query, json_t *rows, guint64 total) {
+  const EmuFault *casing = emu_request_fault (query->request, EMU_FAULT_CASING);
+  gboolean lower = (query->call->end & EMU_END_LOWER) != 0;
+  gsize count = json_array_size (rows);
+  json_t *envelope = json_object ();
+  json_object_set_new (envelope, lower ? "value" : "Value", shape_rows (query, rows));
+  add_link (query, envelope, count, total);
+  if ((query->call->end & EMU_END_TOTAL) != 0)
+    json_object_set_new (envelope, lower ? "totalCount" : "TotalCount", json_integer ((json_int_t) total));
+  envelope = recase_envelope (envelope, emu_fault_text (casing, "envelope"));
+  EmuReply *reply = send_json (query, envelope);
   json_decref (envelope);
   return reply;
 }

@@ -9,7 +9,6 @@
 #include "tests/emulator/stats.h"
 #include <string.h>
 
-#define SUFFIX         ".ext.zip"
 #define MD5_RANGE_MOST (4 * 1024 * 1024)
 #define BLOB_MD5_SINCE "2016-05-31" /* x-ms-blob-content-md5 on ranges, api-contract.md 12.4 */
 
@@ -89,12 +88,14 @@ static EmuReply *refuse (EmuRequest *request, guint status, const char *code, co
 
 /* --- who may read what --------------------------------------------------------------------------------------- */
 
-/* The CAB's id in "/container/<id>.ext.zip"; new text or NULL. */
+/* The CAB's id in "/container/<id>.ext.zip" or "….cab"; new text or NULL. */
 static char *id_of (const char *path) {
+  static const char *const suffixes[] = {".ext.zip", ".cab"};
   const char *name = strrchr (path, '/');
-  if (name == NULL || !g_str_has_suffix (name, SUFFIX))
-    return NULL;
-  return g_strndup (name + 1, strlen (name) - 1 - strlen (SUFFIX));
+  for (guint i = 0; name != NULL && i < G_N_ELEMENTS (suffixes); i++)
+    if (g_str_has_suffix (name, suffixes[i]))
+      return g_strndup (name + 1, strlen (name) - 1 - strlen (suffixes[i]));
+  return NULL;
 }
 
 static EmuReply *check_access (EmuRequest *request) {

@@ -3,11 +3,13 @@
 #include "tests/emulator/dates.h"
 #include <string.h>
 
-#define EXPIRES_AFTER (30 * EMU_DAY)
+#define DIGITS_FIRST 13 /* lengths of the ids that are digits */
+#define DIGITS_LAST  19
 
 /* One rule, read. */
 typedef struct {
   json_t *rule; /* borrowed */
+  EmuFamily family;
   guint64 seed;
   gint64 date;
   gint64 step;
@@ -29,6 +31,14 @@ char *emu_build_guid (guint64 seed, const char *name, guint64 index) {
   guint64 a = mix (seed, name, index), b = mix (~seed, name, index);
   return g_strdup_printf ("%08x-%04x-%04x-%04x-%04x%08x", (guint) (a >> 32), (guint) (a >> 16) & 0xffff,
                           (guint) a & 0xffff, (guint) (b >> 48), (guint) (b >> 32) & 0xffff, (guint) b);
+}
+
+/* Decimal digits of some length, not beginning with 0; new text. */
+static char *make_digits (guint64 seed, const char *name, guint64 index) {
+  guint64 length = DIGITS_FIRST + mix (seed, name, ~index) % (DIGITS_LAST - DIGITS_FIRST + 1), least = 1;
+  while (--length > 0)
+    least *= 10;
+  return g_strdup_printf ("%" G_GUINT64_FORMAT, least + mix (seed, name, index) % (least * 8));
 }
 
 /* --- reading a rule ----------------------------------------------------------------------------------------- */
@@ -136,19 +146,29 @@ static void finish (EmuCab *cab, guint64 content_seed) {
   guint64 tag = mix (content_seed, cab->id, emu_payload_size (cab->payload));
   g_free (cab->path);
   g_free (cab->etag);
-  cab->path = g_strdup_printf ("/kernel-%s/%s.ext.zip", day, cab->id);
+  if (cab->family == EMU_FAMILY_DRIVER)
+    cab->path = g_strdup_printf ("/kernel-%s/%s.ext.zip", day, cab->id);
+  else
+    cab->path = g_strdup_printf ("/%s-%s/%s.cab", emu_family_row (cab->family)->name, day, cab->id);
   cab->etag = g_strdup_printf ("\"0x8D%013" G_GINT64_MODIFIER "X\"", tag >> 12);
+}
+
+static char *make_id (const Plan *plan, const char *key, guint index) {
+  json_t *given = json_array_get (json_object_get (plan->rule, "ids"), index);
+  if (json_is_string (given))
+    return g_strdup (json_string_value (given));
+  return emu_family_row (plan->family)->digits ? make_digits (plan->seed, key, index)
+                                               : emu_build_guid (plan->seed, key, index);
 }
 
 static EmuCab *make_cab (const Plan *plan, const char *application, const char *failure, guint index,
                          GError **error) {
   g_autoptr (EmuCab) cab = g_new0 (EmuCab, 1);
-  json_t *ids = json_object_get (plan->rule, "ids");
-  json_t *id = json_array_get (ids, index);
   g_autofree char *key = g_strconcat (application, "/", failure, NULL);
   guint64 content_seed = mix (plan->seed, key, index) | 1;
   cab_ref_init (&cab->refs);
-  cab->id = json_is_string (id) ? g_strdup (json_string_value (id)) : emu_build_guid (plan->seed, key, index);
+  cab->id = make_id (plan, key, index);
+  cab->family = plan->family;
   cab->application = g_strdup (application);
   cab->failure = g_strdup (failure);
   cab->date = plan->date - (gint64) index * plan->step;
@@ -165,14 +185,38 @@ static EmuCab *make_cab (const Plan *plan, const char *application, const char *
   return g_steal_pointer (&cab);
 }
 
-static gboolean read_plan (Plan *plan, const char *payload_folder, json_t *rule, GError **error) {
+static gboolean read_plan (Plan *plan, const char *payload_folder, EmuFamily family, json_t *rule,
+                           GError **error) {
   json_t *date = json_object_get (rule, "date");
-  *plan = (Plan){.rule = rule, .payload_folder = payload_folder};
+  *plan = (Plan){.rule = rule, .family = family, .payload_folder = payload_folder};
   plan->seed = (guint64) integer (rule, "seed", 1);
   plan->step = integer (rule, "step", 0);
-  plan->expires_after = integer (rule, "expiresAfter", EXPIRES_AFTER);
+  plan->expires_after = integer (rule, "expiresAfter", emu_family_row (family)->days * EMU_DAY);
   plan->date = emu_now_ms () / 1000 - 3600;
   return date == NULL || json_is_array (date) || read_date (date, &plan->date, error);
+}
+
+/* The family of application @id: what it has, else what @object says, else what its name says, else driver. */
+static gboolean read_family (EmuData *data, const char *id, json_t *object, EmuFamily *family, GError **error) {
+  json_t *value = json_object_get (object, "family");
+  EmuFamily given = emu_family_find (json_string_value (value)), named = emu_family_find (id);
+  emu_data_lock_read (data);
+  const EmuApplication *known = emu_data_application_locked (data, id);
+  EmuFamily has = known != NULL ? known->family : EMU_FAMILY_COUNT;
+  emu_data_unlock (data);
+  if (value != NULL && given == EMU_FAMILY_COUNT) {
+    emu_error_set (error, "\"family\": no such family");
+    return FALSE;
+  }
+  if (has == EMU_FAMILY_COUNT)
+    has = value != NULL ? given : named != EMU_FAMILY_COUNT ? named : EMU_FAMILY_DRIVER;
+  if ((value != NULL && given != has) || emu_family_row (has)->account != (named == has)) {
+    emu_error_set (error, "\"%s\" is no application of family \"%s\"", id,
+                   emu_family_row (value != NULL ? given : has)->name);
+    return FALSE;
+  }
+  *family = has;
+  return TRUE;
 }
 
 /* --- adding ------------------------------------------------------------------------------------------------- */
@@ -180,7 +224,9 @@ static gboolean read_plan (Plan *plan, const char *payload_folder, json_t *rule,
 static gboolean add_rule (EmuData *data, const char *payload_folder, const char *application,
                           const char *failure, json_t *rule, json_t *ids, GError **error) {
   Plan plan;
-  if (!read_plan (&plan, payload_folder, rule, error))
+  EmuFamily family;
+  if (!read_family (data, application, rule, &family, error) ||
+      !read_plan (&plan, payload_folder, family, rule, error))
     return FALSE;
   json_t *given = json_object_get (rule, "ids");
   gint64 count = integer (rule, "count", given != NULL ? (gint64) json_array_size (given) : 1);
@@ -194,7 +240,7 @@ static gboolean add_rule (EmuData *data, const char *payload_folder, const char 
     g_ptr_array_add (cabs, cab);
   }
   emu_data_lock_write (data);
-  EmuApplication *owner = emu_data_need_application_locked (data, application);
+  EmuApplication *owner = emu_data_need_application_locked (data, application, family);
   EmuFailure *group = emu_data_need_failure_locked (owner, failure);
   for (guint i = 0; i < cabs->len; i++) {
     json_array_append_new (ids, json_string (((EmuCab *) cabs->pdata[i])->id));
@@ -226,13 +272,14 @@ json_t *emu_build_cabs (EmuData *data, const char *payload_folder, json_t *rule,
 static gboolean add_failure (EmuData *data, const char *payload_folder, const char *application, json_t *item,
                              json_t *ids, GError **error) {
   const char *hash = need_text (item, "hash", error);
+  EmuFamily family;
   size_t i;
   json_t *entry;
-  if (hash == NULL)
+  if (hash == NULL || !read_family (data, application, item, &family, error))
     return FALSE;
   emu_data_lock_write (data);
   EmuFailure *failure =
-      emu_data_need_failure_locked (emu_data_need_application_locked (data, application), hash);
+      emu_data_need_failure_locked (emu_data_need_application_locked (data, application, family), hash);
   json_object_update (failure->fields, json_object_get (item, "fields"));
   json_array_foreach (json_object_get (item, "events"), i, entry) json_array_append (failure->events, entry);
   emu_data_unlock (data);
@@ -245,12 +292,16 @@ static gboolean add_failure (EmuData *data, const char *payload_folder, const ch
 static gboolean add_application (EmuData *data, const char *payload_folder, json_t *item, json_t *ids,
                                  GError **error) {
   const char *id = need_text (item, "id", error);
+  EmuFamily family;
   size_t i;
   json_t *entry;
-  if (id == NULL)
+  if (id == NULL || !read_family (data, id, item, &family, error))
     return FALSE;
   emu_data_lock_write (data);
-  json_object_update (emu_data_need_application_locked (data, id)->fields, json_object_get (item, "fields"));
+  EmuApplication *application = emu_data_need_application_locked (data, id, family);
+  json_object_update (application->fields, json_object_get (item, "fields"));
+  if (json_object_get (item, "listed") != NULL)
+    application->unlisted = json_is_false (json_object_get (item, "listed"));
   emu_data_unlock (data);
   json_array_foreach (json_object_get (item, "failures"), i,
                       entry) if (!add_failure (data, payload_folder, id, entry, ids, error)) return FALSE;
@@ -279,6 +330,7 @@ json_t *emu_build_dataset (EmuData *data, const char *payload_folder, json_t *se
 static EmuCab *copy_cab (const EmuCab *old) {
   EmuCab *cab = g_new0 (EmuCab, 1);
   cab_ref_init (&cab->refs);
+  cab->family = old->family;
   cab->date = old->date;
   cab->expires = old->expires;
   cab->sas_life = old->sas_life;
@@ -314,13 +366,15 @@ static gboolean change_content (EmuCab *cab, const Plan *plan, GError **error) {
 gboolean emu_build_change (EmuData *data, const char *payload_folder, json_t *change, GError **error) {
   Plan plan;
   const char *id = need_text (change, "id", error);
-  if (id == NULL || !read_plan (&plan, payload_folder, change, error))
+  if (id == NULL)
     return FALSE;
   g_autoptr (EmuCab) old = emu_data_cab (data, id);
   if (old == NULL) {
     emu_error_set (error, "no CAB \"%s\"", id);
     return FALSE;
   }
+  if (!read_plan (&plan, payload_folder, old->family, change, error))
+    return FALSE;
   g_autoptr (EmuCab) cab = copy_cab (old);
   gboolean content = json_object_get (change, "size") != NULL || json_object_get (change, "payload") != NULL ||
                      json_object_get (change, "seed") != NULL;

@@ -12,7 +12,7 @@
 /* Adds the CABs of one rule.  An array of their ids, or NULL with @error and nothing added. */
 json_t *emu_build_cabs (EmuData *data, const char *payload_folder, json_t *rule, GError **error);
 
-/* {"applications": [{"id", "fields", "failures": [{"hash", "fields", "events", "cabs": [rule, …]}]}]}; "clear": true
+/* {"applications": [{"id", "family", "listed", "fields", "failures": [{"hash", "fields", "events", "cabs": [rule, …]}]}]}; "clear": true
  * empties the set first.  An array of all ids added, or NULL with @error; rules before the bad one have been added. */
 json_t *emu_build_dataset (EmuData *data, const char *payload_folder, json_t *set, GError **error);
 

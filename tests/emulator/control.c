@@ -75,11 +75,11 @@ static EmuReply *post_cab_remove (EmuRequest *request, json_t *body) {
 }
 
 static json_t *cab_json (const EmuCab *cab) {
-  return json_pack ("{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:b, s:b, s:O}", "id", cab->id, "application",
-                    cab->application, "failure", cab->failure, "date", (json_int_t) cab->date, "expires",
-                    (json_int_t) cab->expires, "size", (json_int_t) emu_payload_size (cab->payload), "path",
-                    cab->path, "etag", cab->etag, "downloadable", cab->downloadable, "gone", cab->gone,
-                    "fields", cab->fields);
+  return json_pack ("{s:s, s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:b, s:b, s:O}", "id", cab->id, "family",
+                    emu_family_row (cab->family)->name, "application", cab->application, "failure",
+                    cab->failure, "date", (json_int_t) cab->date, "expires", (json_int_t) cab->expires, "size",
+                    (json_int_t) emu_payload_size (cab->payload), "path", cab->path, "etag", cab->etag,
+                    "downloadable", cab->downloadable, "gone", cab->gone, "fields", cab->fields);
 }
 
 static void list_failure (const EmuFailure *failure, json_t *array) {

@@ -2,12 +2,31 @@
 #include "tests/emulator/data.h"
 #include <string.h>
 
+#define SELLER "10001234" /* of the rows of families without applicationId */
+
 struct EmuData {
   pthread_rwlock_t lock;
   GHashTable *applications; /* lock: id -> EmuApplication, owned */
   GPtrArray *order;         /* lock: the same, borrowed */
   GHashTable *cabs;         /* lock: id -> EmuCab, a reference */
 };
+
+static const EmuFamilyRow families[] = {
+#define EMU_FAMILY_ROW(constant, name, account, days, digits) {name, account, days, digits},
+    EMU_FAMILIES (EMU_FAMILY_ROW)
+#undef EMU_FAMILY_ROW
+};
+
+const EmuFamilyRow *emu_family_row (EmuFamily family) {
+  return &families[family];
+}
+
+EmuFamily emu_family_find (const char *name) {
+  guint i = 0;
+  while (i < EMU_FAMILY_COUNT && g_strcmp0 (families[i].name, name) != 0)
+    i++;
+  return (EmuFamily) i;
+}
 
 EmuCab *emu_cab_ref (EmuCab *self) {
   cab_ref_take (&self->refs);
@@ -89,13 +108,14 @@ GPtrArray *emu_data_applications_locked (EmuData *self) {
   return self->order;
 }
 
-EmuApplication *emu_data_need_application_locked (EmuData *self, const char *id) {
+EmuApplication *emu_data_need_application_locked (EmuData *self, const char *id, EmuFamily family) {
   EmuApplication *application = emu_data_application_locked (self, id);
   if (application != NULL)
     return application;
   application = g_new0 (EmuApplication, 1);
   application->id = g_strdup (id);
-  application->fields = json_object ();
+  application->family = family;
+  application->fields = families[family].account ? json_pack ("{s:s}", "sellerId", SELLER) : json_object ();
   application->failures = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, failure_free);
   application->failure_order = g_ptr_array_new ();
   g_hash_table_insert (self->applications, application->id, application);

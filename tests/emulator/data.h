@@ -14,15 +14,43 @@
 #include "tests/emulator/payload.h"
 #include <jansson.h>
 
+/* The families of the services, api-contract.md section 1.
+ * X (constant, name, it has no applicationId, days that a CAB is kept, the ids of its CABs are digits) */
+#define EMU_FAMILIES(X)                                                                                        \
+  X (DRIVER, "driver", FALSE, 30, FALSE)                                                                       \
+  X (DESKTOP, "desktop", FALSE, 30, FALSE)                                                                     \
+  X (STORE, "store", FALSE, 35, TRUE)                                                                          \
+  X (IHVDRIVER, "ihvdriver", TRUE, 90, FALSE)                                                                  \
+  X (HARDWARE, "hardware", TRUE, 90, FALSE)
+
+typedef enum {
+#define EMU_FAMILY_ENUM(constant, name, account, days, digits) EMU_FAMILY_##constant,
+  EMU_FAMILIES (EMU_FAMILY_ENUM)
+#undef EMU_FAMILY_ENUM
+      EMU_FAMILY_COUNT
+} EmuFamily;
+
+typedef struct {
+  const char *name;
+  gboolean account; /* its data are those of the whole account: those of the application of the family's name */
+  guint days;
+  gboolean digits;
+} EmuFamilyRow;
+
+const EmuFamilyRow *emu_family_row (EmuFamily family);
+/* EMU_FAMILY_COUNT if there is none of that name. */
+EmuFamily emu_family_find (const char *name);
+
 /* How a row says that it has no cabUrl. */
 typedef enum { EMU_URL_SIGNED, EMU_URL_MISSING, EMU_URL_NULL, EMU_URL_EMPTY } EmuUrlForm;
 
 typedef struct {
   CabRefs refs;
+  EmuFamily family;
   char *id;
   char *application;
   char *failure;
-  char *path; /* "/kernel-20261102/<id>.ext.zip", decoded */
+  char *path; /* "/kernel-20261102/<id>.ext.zip" or "/store-20261102/<id>.cab", decoded */
   char *etag; /* quoted */
   gint64 date;
   gint64 expires;
@@ -47,6 +75,8 @@ typedef struct {
 
 typedef struct {
   char *id;
+  EmuFamily family;
+  gboolean unlisted; /* no list of products has it */
   json_t *fields;
   GHashTable *failures;     /* hash, lower case -> EmuFailure, owned */
   GPtrArray *failure_order; /* the same, borrowed, in the order they were added */
@@ -66,8 +96,8 @@ EmuFailure *emu_data_failure_locked (EmuApplication *application, const char *ha
 /* In the order they were added; borrowed. */
 GPtrArray *emu_data_applications_locked (EmuData *self);
 
-/* With the write lock: found or made. */
-EmuApplication *emu_data_need_application_locked (EmuData *self, const char *id);
+/* With the write lock: found or made; what exists keeps its family. */
+EmuApplication *emu_data_need_application_locked (EmuData *self, const char *id, EmuFamily family);
 EmuFailure *emu_data_need_failure_locked (EmuApplication *application, const char *hash);
 /* Takes ownership; a CAB of the same id and failure is replaced in its place. */
 void emu_data_add_cab_locked (EmuData *self, EmuFailure *failure, EmuCab *cab);

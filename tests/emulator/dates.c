@@ -140,5 +140,7 @@ gint64 emu_date_bucket (gint64 seconds, const char *level) {
     return midnight - (g_date_time_get_day_of_week (time) - 1) * EMU_DAY;
   if (g_strcmp0 (level, "month") == 0)
     return midnight - (g_date_time_get_day_of_month (time) - 1) * EMU_DAY;
+  if (g_strcmp0 (level, "hour") == 0)
+    return seconds - seconds % 3600;
   return midnight;
 }

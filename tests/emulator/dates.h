@@ -39,7 +39,7 @@ gboolean emu_date_parse_http (const char *text, gint64 *seconds);
 /* `se` and `st` of a SAS: a day, a day and minutes, a day and seconds with or without a fraction; Z at the end. */
 gboolean emu_date_parse_sas (const char *text, gint64 *ms);
 
-/* The start of the day, and of the bucket "day", "week" (Monday) or "month" of @seconds. */
+/* The start of the day, and of the bucket "hour", "day", "week" (Monday) or "month" of @seconds. */
 gint64 emu_date_midnight (gint64 seconds);
 gint64 emu_date_bucket (gint64 seconds, const char *level);
 

@@ -19,6 +19,14 @@ EmuEndpoint emu_endpoint_find (const char *name) {
   return (EmuEndpoint) i;
 }
 
+guint emu_endpoint_match (const char *pattern) {
+  guint mask = 0;
+  for (guint i = 0; i < EMU_ENDPOINT_COUNT; i++)
+    if (g_pattern_match_simple (pattern, endpoints[i]))
+      mask |= EMU_BIT (i);
+  return mask;
+}
+
 gint64 emu_now_ms (void) {
   return g_get_real_time () / 1000;
 }

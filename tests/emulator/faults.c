@@ -65,35 +65,30 @@ void emu_faults_free (EmuFaults *self) {
 
 /* --- setting ------------------------------------------------------------------------------------------------ */
 
-static gboolean add_endpoint (json_t *name, guint *mask, GError **error) {
+/* Of a pattern only the endpoints that the fault is for count. */
+static gboolean add_endpoint (json_t *name, guint possible, guint *mask, GError **error) {
   const char *text = json_string_value (name);
-  EmuEndpoint endpoint = emu_endpoint_find (text);
-  if (g_strcmp0 (text, "*") == 0)
-    *mask = EMU_ALL;
-  else if (endpoint != EMU_ENDPOINT_COUNT)
-    *mask |= EMU_BIT (endpoint);
-  else {
+  guint found = text != NULL ? emu_endpoint_match (text) : 0;
+  if (found == 0) {
     emu_error_set (error, "no endpoint \"%s\"", text != NULL ? text : "(not a text)");
     return FALSE;
   }
+  if ((found & possible) == 0 || (strchr (text, '*') == NULL && (found & ~possible) != 0)) {
+    emu_error_set (error, "this fault is not for endpoint \"%s\"", text);
+    return FALSE;
+  }
+  *mask |= found & possible;
   return TRUE;
 }
 
-/* No endpoint, or "*", is all that the kind is for. */
+/* No endpoint is all that the kind is for. */
 static gboolean read_endpoints (json_t *value, guint possible, guint *mask, GError **error) {
   size_t i;
   json_t *entry;
-  *mask = value == NULL ? EMU_ALL : 0;
-  if (json_is_array (value)) {
-    json_array_foreach (value, i, entry) if (!add_endpoint (entry, mask, error)) return FALSE;
-  } else if (value != NULL && !add_endpoint (value, mask, error)) {
-    return FALSE;
-  }
-  if (*mask != EMU_ALL && (*mask & ~possible) != 0) {
-    emu_error_set (error, "this fault is not for that endpoint");
-    return FALSE;
-  }
-  *mask &= possible;
+  *mask = value == NULL ? possible : 0;
+  if (!json_is_array (value))
+    return value == NULL || add_endpoint (value, possible, mask, error);
+  json_array_foreach (value, i, entry) if (!add_endpoint (entry, possible, mask, error)) return FALSE;
   return TRUE;
 }
 

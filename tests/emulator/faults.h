@@ -34,24 +34,25 @@
      "bytes a second of each response (scope \"connection\", default) or of all together (\"total\")")         \
   X (TOKEN, "token", EMU_BIT (EMU_LOGIN), "expiresIn tokenType remove",                                        \
      "these values in the answer, or without the field named in remove")                                       \
-  X (CASING, "casing", EMU_LISTS, "envelope rows", "keys in \"lower\", \"upper\" or \"title\" case")           \
+  X (CASING, "casing", EMU_LISTS | EMU_STACKS, "envelope rows",                                                \
+     "keys in \"lower\", \"upper\" or \"title\" case")                                                         \
   X (NEXT_LINK, "next-link", EMU_LISTS, "form last",                                                           \
      "absent, null, empty, relative, absolute, unencoded, malformed, foreign; last: on the last page as well") \
-  X (TYPES, "types", EMU_LISTS, "numbers null unknown bom blanks",                                             \
+  X (TYPES, "types", EMU_LISTS | EMU_STACKS, "numbers null unknown bom blanks",                                \
      "numbers: string or fraction; null: a field; unknown: more fields; bom; blanks after the identifiers")    \
   X (IDENTIFIERS, "identifiers", EMU_LISTS, "", "rows with hostile keys before the others")                    \
-  X (FOREIGN_ROWS, "foreign-rows", EMU_LISTS, "field",                                                         \
+  X (FOREIGN_ROWS, "foreign-rows", EMU_SCOPED, "field",                                                        \
      "a row that has another value in field before the others")                                                \
   X (DATES, "dates", EMU_LISTS, "form",                                                                        \
      "blank, day, slashes, us, us-short, t, z, fraction, offset; missing, nonsense")                           \
   X (PAGING, "paging", EMU_LISTS, "form rows",                                                                 \
      "skip-ignored; overlap: rows shift, so that later pages begin so many rows too early; short: pages of "   \
      "so many rows though more follow; repeat: each row twice")                                                \
-  X (SAS, "sas", EMU_BIT (EMU_BATCH) | EMU_BIT (EMU_CABDOWNLOAD),                                              \
+  X (SAS, "sas", EMU_BIT (EMU_BATCH) | EMU_DOWNLOADS,                                                          \
      "life start signature host scheme permissions userinfo fragment remove",                                  \
      "URLs with: life in ms, start in ms from now, signature \"wrong\", another host, scheme or sp, "          \
      "user-info, a fragment; without the field in remove")                                                     \
-  X (REDIRECT, "redirect", EMU_BIT (EMU_CABDOWNLOAD), "status form location",                                  \
+  X (REDIRECT, "redirect", EMU_DOWNLOADS, "status form location",                                              \
      "another status; form: relative, missing, http, foreign, loop, body (200 and the bytes); or this "        \
      "location")                                                                                               \
   X (RANGE_IGNORED, "range-ignored", EMU_BIT (EMU_BLOB_GET), "", "200 and the whole blob in reply to a range") \
@@ -83,7 +84,7 @@ typedef struct {
 EmuFaults *emu_faults_new (void);
 void emu_faults_free (EmuFaults *self);
 
-/* {"fault", "endpoint": name, list or "*", "count", "skip", "probability", "seed", "path", arguments}.
+/* {"fault", "endpoint": name, pattern with "*", or list of them, "count", "skip", "probability", "seed", "path", arguments}.
  * Its number, or 0 with @error. */
 guint emu_faults_add (EmuFaults *self, json_t *spec, GError **error);
 

@@ -46,10 +46,13 @@ class Api:
         self.emu = emulator
         self.token = emulator.token()
 
-    def call(self, name, token=None, **query):
+    def get(self, path, token=None, /, **query):
         query = {k: v for k, v in query.items() if v is not None}
-        return fetch(f"{self.emu.api}{ANALYTICS}{name}?{urllib.parse.urlencode(query)}",
+        return fetch(f"{self.emu.api}{path}?{urllib.parse.urlencode(query)}",
                      Authorization="Bearer " + (token or self.token))
+
+    def call(self, name, token=None, **query):
+        return self.get(ANALYTICS + name, token, **query)
 
     def batch(self, **query):
         return self.call("cabdownloadbatch", **{"applicationId": APP, "failureHash": HASH, **query})

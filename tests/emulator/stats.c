@@ -221,6 +221,14 @@ static json_t *endpoint_locked (EmuStats *self, EmuEndpoint endpoint, guint64 *r
   return json_pack ("{s:o, s:o}", "requests", integer (self->requests[endpoint]), "statuses", statuses);
 }
 
+static json_t *sum_of (const CabCount *count, guint endpoints) {
+  guint64 sum = 0;
+  for (guint i = 0; i < EMU_ENDPOINT_COUNT; i++)
+    if ((endpoints & EMU_BIT (i)) != 0)
+      sum += count->requests[i];
+  return integer (sum);
+}
+
 static json_t *cabs_locked (EmuStats *self) {
   json_t *object = json_object ();
   GHashTableIter iter;
@@ -228,11 +236,11 @@ static json_t *cabs_locked (EmuStats *self) {
   g_hash_table_iter_init (&iter, self->cabs);
   while (g_hash_table_iter_next (&iter, &key, &value)) {
     const CabCount *count = value;
-    json_object_set_new (object, key,
-                         json_pack ("{s:o, s:o, s:o, s:o}", "head", integer (count->requests[EMU_BLOB_HEAD]),
-                                    "get", integer (count->requests[EMU_BLOB_GET]), "cabdownload",
-                                    integer (count->requests[EMU_CABDOWNLOAD]), "bytes",
-                                    integer (count->bytes)));
+    json_object_set_new (
+        object, key,
+        json_pack ("{s:o, s:o, s:o, s:o, s:o}", "head", integer (count->requests[EMU_BLOB_HEAD]), "get",
+                   integer (count->requests[EMU_BLOB_GET]), "cabdownload", sum_of (count, EMU_DOWNLOADS),
+                   "stacktrace", sum_of (count, EMU_STACKS), "bytes", integer (count->bytes)));
   }
   return object;
 }

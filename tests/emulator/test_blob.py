@@ -198,7 +198,7 @@ def test_counters_and_log(emu, api):
     assert counters["requests"] == 3 and counters["refused"] == 0 and counters["bytes"] == 100
     assert counters["endpoints"]["batch"] == {"requests": 1, "statuses": {"200": 1}}
     assert counters["endpoints"]["blob-get"] == {"requests": 1, "statuses": {"206": 1}}
-    assert counters["cabs"] == {cab: {"head": 1, "get": 1, "cabdownload": 0, "bytes": 100}}
+    assert counters["cabs"] == {cab: {"head": 1, "get": 1, "cabdownload": 0, "stacktrace": 0, "bytes": 100}}
     assert counters["concurrent"]["max"] == 1
     log = emu.log()
     assert [(entry["endpoint"], entry["method"], entry["range"], entry["status"]) for entry in log] == [

@@ -2,6 +2,7 @@
 """The emulator's program and its login and API hosts against the wire contract."""
 
 import base64
+import collections
 import datetime
 import http.client
 import json
@@ -73,10 +74,13 @@ def test_wrong_options():
 def test_demo():
     with Emulator(demo=True) as emulator:
         cabs = emulator.cabs()
-        assert len(cabs) == 60
-        assert len({cab["application"] for cab in cabs}) == 4
-        assert len({cab["failure"] for cab in cabs}) == 12
-        assert all(len(cab["application"]) == 17 for cab in cabs)
+        assert len(cabs) == 90
+        assert len({cab["failure"] for cab in cabs}) == 22
+        applications = {cab["application"]: cab["family"] for cab in cabs}
+        assert collections.Counter(applications.values()) == {
+            "driver": 4, "desktop": 2, "store": 1, "ihvdriver": 1, "hardware": 1}
+        assert {len(name) for name, family in applications.items() if family == "driver"} == {17}
+        assert {len(name) for name, family in applications.items() if family == "desktop"} == {20}
         assert max(cab["size"] for cab in cabs) > 16 * 2**20
         now = time.time()
         assert all(now - 27 * 86400 < cab["date"] < now < cab["expires"] for cab in cabs)

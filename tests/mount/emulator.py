@@ -123,7 +123,8 @@ class Emulator:
     # --- data -----------------------------------------------------------------------------------------------
 
     def add_cabs(self, application, failure, **rule):
-        """Adds CABs by a rule; their ids (None with reply=False)."""
+        """Adds CABs by a rule; their ids (None with reply=False).  A new application is a driver, unless family= says
+        otherwise or it is called "ihvdriver" or "hardware"."""
         return self.post("/cabs", application=application, failure=failure, **rule).get("ids")
 
     def add_dataset(self, applications, clear=False):
@@ -136,7 +137,7 @@ class Emulator:
         self.post("/cab/remove", id=cab)
 
     def cabs(self, application=None, failure=None):
-        """What is to be seen: dictionaries with id, application, failure, date, expires, size, …"""
+        """What is to be seen: dictionaries with id, family, application, failure, date, expires, size, …"""
         return self.get("/cabs", application=application, failure=failure)["cabs"]
 
     def content(self, cab, off=0, length=None):
@@ -171,7 +172,8 @@ class Emulator:
     # --- faults ---------------------------------------------------------------------------------------------
 
     def fault(self, fault, endpoint=None, /, **arguments):
-        """Sets a fault; its number.  count, skip, probability, seed, path and the fault's own arguments."""
+        """Sets a fault for an endpoint, a pattern ("desktop-*") or a list of them; its number.  count, skip, probability,
+        seed, path and the fault's own arguments."""
         if endpoint is not None:
             arguments["endpoint"] = endpoint
         return self.post("/faults", fault=fault, **arguments)["id"]

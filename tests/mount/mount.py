@@ -112,7 +112,10 @@ class Mount:
         self.process = None
         self.check_log()
         assert status == 0, f"cabfs ended with status {status}:\n{self.log()[-4000:]}"
-        assert not is_mounted(self.path)
+        deadline = time.monotonic() + 5  # what auto_unmount clears goes a little after the program
+        while is_mounted(self.path):
+            assert time.monotonic() < deadline, "the mount is still there"
+            time.sleep(0.02)
 
     def kill(self):
         """kill -9, and the dead mount is taken away."""

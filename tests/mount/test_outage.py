@@ -326,20 +326,19 @@ def environment(emulator, directory):
                 "AZURE_CLIENT_SECRET": config["clientSecret"]}
 
 
-def credentials_directory(emulator, directory):
+def credentials_directory(emulator, directory, name="client-secret"):
     config = emulator.config()
     place = directory / "credentials"
-    place.mkdir(mode=0o500)
-    secret = place / "client-secret"
+    place.mkdir()
+    secret = place / name
     secret.write_text(config["clientSecret"] + "\n")
     secret.chmod(0o400)
+    place.chmod(0o500)
     return ({"tenant": config["tenant"], "client_id": config["clientId"]}, {"CREDENTIALS_DIRECTORY": str(place)})
 
 
 def relative_credential(emulator, directory):
-    options, variables = credentials_directory(emulator, directory)
-    place = directory / "credentials"
-    (place / "client-secret").rename(place / "contoso")
+    options, variables = credentials_directory(emulator, directory, "contoso")
     return {**options, "client_secret_file": "contoso"}, variables
 
 

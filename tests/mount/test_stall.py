@@ -296,6 +296,7 @@ def test_ended_by_signal(emulator, mount, number):
         crowd.mount.verify(cab)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="umount -f is for root")
 def test_forced_unmount(emulator, mount):
     """umount -f takes the mount from under everybody."""
     crowd, others = park_everything(emulator, mount)

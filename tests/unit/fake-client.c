@@ -165,9 +165,14 @@ void cab_client_stop (CabClient *self) {
   fake_stop ();
 }
 
+gboolean cab_client_lists_addresses (const CabScope *scope) {
+  return g_str_equal (scope->family, "driver");
+}
+
 void cab_client_list (CabClient *self, const CabScope *scope, const CabListSink *sink, gpointer data) {
   FakeRequest *request = g_new0 (FakeRequest, 1);
   request->kind = FAKE_LIST;
+  request->id = cab_scope_to_text (scope);
   request->list = *sink;
   request->data = data;
   if (!push (request))

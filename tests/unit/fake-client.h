@@ -21,7 +21,7 @@ typedef struct {
   CabListSink list; /* of FAKE_LIST */
   gpointer data;
   CabProbeDone probe;    /* of FAKE_PROBE */
-  char *id;              /* of the CAB */
+  char *id;              /* of the CAB; of FAKE_LIST, the scope as text */
   CabTransfer *transfer; /* of FAKE_GET, a reference */
   guint64 off, len;
 } FakeRequest;

@@ -13,6 +13,32 @@
 static CabScope cab_list = {TEXT ("driver"), TEXT (APPLICATION), TEXT (FAILURE)};
 static CabScope failure_list = {TEXT ("driver"), TEXT (APPLICATION), NULL};
 
+#define DESKTOP_APPLICATION "10238467886765136388"
+#define DESKTOP_FAILURE     "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed"
+#define STORE_APPLICATION   "9NBLGGGZ5QDR"
+#define STORE_FAILURE       "07c94f42-fed1-4c1f-9d6e-5a3b2c1d0e0f"
+
+/* What is asked in a folder of tests/unit/api/, by the word that its name begins with. */
+static const struct {
+  const char *word;
+  CabScope scope;
+  guint way;
+} questions[] = {
+    {"batch-", {TEXT ("driver"), TEXT (APPLICATION), TEXT (FAILURE)}, 0},
+    {"error-", {TEXT ("driver"), TEXT (APPLICATION), TEXT (FAILURE)}, 0},
+    {"details-", {TEXT ("driver"), TEXT (APPLICATION), TEXT (FAILURE)}, 1},
+    {"hits-", {TEXT ("driver"), TEXT (APPLICATION), NULL}, 0},
+    {"products-", {TEXT ("driver"), NULL, NULL}, 0},
+    {"desktop-", {TEXT ("desktop"), TEXT (DESKTOP_APPLICATION), TEXT (DESKTOP_FAILURE)}, 0},
+    {"desktophits-", {TEXT ("desktop"), TEXT (DESKTOP_APPLICATION), NULL}, 0},
+    {"insights-", {TEXT ("desktop"), NULL, NULL}, 0},
+    {"store-", {TEXT ("store"), TEXT (STORE_APPLICATION), TEXT (STORE_FAILURE)}, 0},
+    {"applications-", {TEXT ("store"), NULL, NULL}, 0},
+    {"ihvdriver-", {TEXT ("ihvdriver"), TEXT ("ihvdriver"), TEXT (FAILURE)}, 0},
+    {"ihvdriverhits-", {TEXT ("ihvdriver"), TEXT ("ihvdriver"), NULL}, 0},
+    {"hardware-", {TEXT ("hardware"), TEXT ("hardware"), TEXT (FAILURE)}, 0},
+};
+
 /* --- questions ----------------------------------------------------------------------------------------------- */
 
 static void test_families (void) {
@@ -24,9 +50,11 @@ static void test_families (void) {
   g_assert_null (cab_family_find ("xbox"));
   g_assert_null (cab_family_find (NULL));
   CabScope unknown = {TEXT ("xbox"), TEXT ("9NBLGGGZ5QDR"), TEXT (FAILURE)};
-  CabScope nothing = {TEXT ("driver"), NULL, NULL};
+  CabScope nothing = {TEXT ("driver"), NULL, TEXT (FAILURE)};
+  CabScope no_products = {TEXT ("ihvdriver"), NULL, NULL};
   g_assert_cmpuint (cab_api_ways (&unknown), ==, 0);
   g_assert_cmpuint (cab_api_ways (&nothing), ==, 0);
+  g_assert_cmpuint (cab_api_ways (&no_products), ==, 0);
   g_assert_cmpuint (cab_api_ways (&cab_list), ==, 2);
   g_assert_cmpuint (cab_api_ways (&failure_list), ==, 1);
 }
@@ -53,6 +81,13 @@ static void test_window (void) {
   }
 }
 
+static const CabScope *question (const char *word) {
+  for (gsize i = 0; i < G_N_ELEMENTS (questions); i++)
+    if (g_str_equal (questions[i].word, word))
+      return &questions[i].scope;
+  g_error ("no question %s", word);
+}
+
 static void check_path (char *got, const char *expected) {
   g_assert_cmpstr (got, ==, expected);
   g_free (got);
@@ -73,6 +108,29 @@ static void test_paths (void) {
               "/v1.0/my/analytics/driver/failurehits?applicationId=" APPLICATION
               "&startDate=04%2F07%2F2017&endDate=05%2F08%2F2017&top=10000&skip=0"
               "&groupby=failureHash%2CfailureName%2CeventType&aggregationLevel=day");
+  static const char *const paths[][2] = {
+      {"desktop-", "/v1.0/my/analytics/desktop/failuredetails?applicationId=10238467886765136388"
+                   "&failureHash=1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed"
+                   "&startDate=2017-04-07&endDate=2017-05-08&top=10000&skip=0&orderby=date"},
+      {"desktophits-", "/v1.0/my/analytics/desktop/failurehits?applicationId=10238467886765136388"
+                       "&startDate=04%2F07%2F2017&endDate=05%2F08%2F2017&top=10000&skip=0"
+                       "&groupby=failureHash%2CfailureName%2CeventType&aggregationLevel=day"},
+      {"insights-",
+       "/v1.0/my/analytics/desktop/insights?startDate=04%2F07%2F2017&endDate=05%2F08%2F2017"},
+      {"store-", "/v1.0/my/analytics/failuredetails?applicationId=9NBLGGGZ5QDR&failureHash=" STORE_FAILURE
+                 "&startDate=2017-04-07&endDate=2017-05-08&top=10000&skip=0&orderby=date"},
+      {"applications-", "/v1.0/my/applications?top=100&skip=0"},
+      {"products-", "/v2.0/my/hardware/products"},
+      {"ihvdriver-", "/v1.0/my/analytics/ihvdriver/failuredetails?failureHash=" FAILURE
+                     "&startDate=2017-04-07&endDate=2017-05-08&top=10000&skip=0&orderby=date"},
+      {"ihvdriverhits-", "/v1.0/my/analytics/ihvdriver/failurehits?startDate=04%2F07%2F2017"
+                         "&endDate=05%2F08%2F2017&top=10000&skip=0"
+                         "&groupby=failureHash%2CfailureName%2CeventType&aggregationLevel=day"},
+      {"hardware-", "/v1.0/my/analytics/hardware/failuredetails?failureHash=" FAILURE
+                    "&startDate=2017-04-07&endDate=2017-05-08&top=10000&skip=0&orderby=date"},
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (paths); i++)
+    check_path (cab_api_list_path (question (paths[i][0]), 0, &window, 0), paths[i][1]);
   CabScope odd = {TEXT ("driver"), TEXT ("1&top=2 #"), TEXT ("\xc3\xa4/..")};
   check_path (
       cab_api_list_path (&odd, 0, &window, 0),
@@ -87,6 +145,26 @@ static void test_locate (void) {
   g_assert_cmpint (cab_api_locate_kind (&failure_list, 0), ==, CAB_LOCATE_NONE);
   check_path (cab_api_locate_path (&cab_list, 1, "1111-2222"),
               "/v1.0/my/analytics/driver/cabdownload?applicationId=" APPLICATION "&cabIdHash=1111-2222");
+  static const char *const paths[][2] = {
+      {"desktop-", "/v1.0/my/analytics/desktop/cabdownload?applicationId=10238467886765136388&cabIdHash=7"},
+      {"store-", "/v1.0/my/analytics/cabdownload?applicationId=9NBLGGGZ5QDR&cabId=7"},
+      {"ihvdriver-", "/v1.0/my/analytics/ihvdriver/cabdownload?cabIdHash=7"},
+      {"hardware-", "/v1.0/my/analytics/hardware/cabdownload?cabIdHash=7"},
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (paths); i++) {
+    g_assert_cmpint (cab_api_locate_kind (question (paths[i][0]), 0), ==, CAB_LOCATE_REDIRECT);
+    check_path (cab_api_locate_path (question (paths[i][0]), 0, "7"), paths[i][1]);
+  }
+}
+
+static void test_none (void) {
+  g_assert_true (cab_api_is_empty (question ("applications-"), 0, 404));
+  g_assert_false (cab_api_is_empty (question ("applications-"), 0, 403));
+  g_assert_false (cab_api_is_empty (question ("applications-"), 0, 0));
+  g_assert_false (cab_api_is_empty (question ("products-"), 0, 404));
+  g_assert_false (cab_api_is_empty (question ("products-"), 0, 0));
+  g_assert_false (cab_api_is_empty (question ("store-"), 0, 404));
+  g_assert_false (cab_api_is_empty (question ("store-"), 1, 404));
 }
 
 /* --- answers: a folder each ---------------------------------------------------------------------------------- */
@@ -128,10 +206,13 @@ static gboolean parse_file (const char *folder, const char *file, const CabScope
   /* Exactly as large as the answer, so that the sanitizers see a step beyond it. */
   g_autofree char *exact = g_memdup2 (bytes, len);
   g_autoptr (GError) error = NULL;
-  CabPage page = {99, 99, FALSE};
+  CabPage page = {99, 99, FALSE, NULL};
   if (cab_api_parse_page (scope, way, exact, len, builder, &page, &error)) {
     g_string_append_printf (text, "page rows=%u added=%u last=%s\n", page.rows, page.added,
                             page.last ? "yes" : "no");
+    if (page.next != NULL)
+      g_string_append_printf (text, "next %s\n", page.next);
+    g_free (page.next);
   } else {
     g_assert_error (error, CAB_ERROR, CAB_ERROR_INVALID);
     g_assert_cmpuint (page.rows, ==, 99);
@@ -145,12 +226,15 @@ static gboolean parse_file (const char *folder, const char *file, const CabScope
   return TRUE;
 }
 
-/* The first word of the folder's name says what was asked. */
 static void test_answer (gconstpointer data) {
   const char *folder = data;
   g_autofree char *name = g_path_get_basename (folder);
-  const CabScope *scope = g_str_has_prefix (name, "hits-") ? &failure_list : &cab_list;
-  guint way = g_str_has_prefix (name, "details-") ? 1 : 0;
+  gsize q = 0;
+  while (q < G_N_ELEMENTS (questions) && !g_str_has_prefix (name, questions[q].word))
+    q++;
+  g_assert_cmpuint (q, <, G_N_ELEMENTS (questions));
+  const CabScope *scope = &questions[q].scope;
+  guint way = questions[q].way;
   g_autoptr (GString) text = g_string_new (NULL);
   CabRecordsBuilder *builder = cab_records_builder_new ();
   g_assert_true (parse_file (folder, "answer.json", scope, way, builder, text));
@@ -472,6 +556,7 @@ int main (int argc, char **argv) {
   g_test_add_func ("/api/window", test_window);
   g_test_add_func ("/api/paths", test_paths);
   g_test_add_func ("/api/locate", test_locate);
+  g_test_add_func ("/api/none", test_none);
   add_answers ();
   g_test_add_func ("/api/page-end", test_page_end);
   g_test_add_func ("/api/page-end-of-hits", test_page_end_of_hits);

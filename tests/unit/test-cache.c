@@ -47,6 +47,11 @@ static void close_cache (Fixture *f) {
   cab_cache_free (g_steal_pointer (&f->cache));
 }
 
+static void forget_all (Fixture *f) {
+  g_autofree char *command = g_strdup_printf ("rm -rf '%s/cache'", f->dir);
+  g_assert_true (g_spawn_command_line_sync (command, NULL, NULL, NULL, NULL));
+}
+
 static void tear_down (Fixture *f, gconstpointer unused) {
   close_cache (f);
   cab_scope_free (f->scope);
@@ -184,6 +189,14 @@ static void list_once (Fixture *f, guint n) {
   g_assert_cmpuint (result.number, ==, n);
 }
 
+/* As the last mount left it. */
+static void list_known (Fixture *f) {
+  g_auto (Result) result = RESULT_INIT;
+  cab_cache_list (f->cache, f->scope, CAB_REACH_LOCAL, on_listing, &result);
+  g_assert_cmpuint (calls_of (&result), ==, 1);
+  g_assert_no_error (result.error);
+}
+
 /* The next mount shows what this one knew, at once. */
 static void test_list_survives (Fixture *f, gconstpointer unused) {
   list_once (f, 7);
@@ -312,6 +325,40 @@ static void test_open_waits_for_facts (Fixture *f, gconstpointer unused) {
   g_assert_cmpuint (fake_count (FAKE_GET), ==, 1);
   cab_content_unref (first.content);
   cab_content_unref (second.content);
+}
+
+static void open_and_close (Fixture *f, const char *id) {
+  g_auto (Result) result = RESULT_INIT;
+  g_autoptr (CabRecords) records = records_of (3);
+  open_now (f, id, &result);
+  FakeRequest *request = fake_take ();
+  for (; request->kind == FAKE_LIST; request = fake_take ())
+    fake_answer_list (request, records, NULL);
+  fake_answer_get (request, G_MAXUINT64, 65536, NULL);
+  wait_for (&result);
+  g_assert_no_error (result.error);
+  cab_content_unref (result.content);
+}
+
+/* A list is read again for its addresses only where there is hope of any: it came from disk, and its family has them
+ * in lists. */
+static void test_open_wants_addresses (Fixture *f, gconstpointer unused) {
+  static const char *const families[] = {"driver", "desktop"};
+  for (gsize i = 0; i < G_N_ELEMENTS (families); i++) {
+    g_free (f->scope->family);
+    f->scope->family = g_strdup (families[i]);
+    list_once (f, 3);
+    open_and_close (f, "cab-00001");
+    g_assert_cmpuint (fake_count (FAKE_LIST), ==, 1);
+    close_cache (f);
+    open_cache (f, 60000);
+    list_known (f);
+    open_and_close (f, "cab-00002");
+    g_assert_cmpuint (fake_count (FAKE_LIST), ==, i == 0 ? 1 : 0);
+    close_cache (f);
+    forget_all (f);
+    open_cache (f, 60000);
+  }
 }
 
 static void test_open_error (Fixture *f, gconstpointer unused) {
@@ -532,6 +579,7 @@ int main (int argc, char **argv) {
   CACHE_TEST ("size/survives", test_size_survives);
   CACHE_TEST ("open/waits-for-facts", test_open_waits_for_facts);
   CACHE_TEST ("open/error", test_open_error);
+  CACHE_TEST ("open/wants-addresses", test_open_wants_addresses);
   CACHE_TEST ("open/empty", test_empty);
   CACHE_TEST ("read/streaming", test_streaming);
   CACHE_TEST ("read/changed", test_changed);

@@ -95,6 +95,7 @@ static void test_defaults (void) {
   g_assert_cmpuint (config->fs.umask, ==, 0);
   g_assert_cmpstr (config->fs.default_family, ==, "driver");
   g_assert_cmpuint (config->fs.n_applications, ==, 0);
+  g_assert_false (config->fs.discover);
   g_assert_cmpuint (g_strv_length (config->fs.deny), ==, 6);
 }
 
@@ -160,6 +161,38 @@ static void test_file (void) {
   g_assert_cmpstr (config->mount.mountpoint, ==, mountpoint);
 }
 
+static void check_application (const CabFsOptions *fs, guint index, const char *family, const char *id) {
+  g_assert_cmpuint (index, <, fs->n_applications);
+  g_assert_cmpstr (fs->applications[index].family, ==, family);
+  g_assert_cmpstr (fs->applications[index].id, ==, id);
+}
+
+static void test_families (void) {
+  g_autoptr (CabConfig) config = load_good ("[a]\n"
+                                            "store = 9NBLGGGZ5QDR\n"
+                                            "driver = 13984104677400476;13984104677400476\n"
+                                            "desktop = 10238467886765136388; 13510798882111486\n"
+                                            "account-families = hardware;ihvdriver;hardware;\n"
+                                            "discover = yes\n"
+                                            "family = store\n",
+                                            "a /m");
+  g_assert_cmpuint (config->fs.n_applications, ==, 6);
+  check_application (&config->fs, 0, "desktop", "10238467886765136388");
+  check_application (&config->fs, 1, "desktop", "13510798882111486");
+  check_application (&config->fs, 2, "driver", "13984104677400476");
+  check_application (&config->fs, 3, "store", "9NBLGGGZ5QDR");
+  check_application (&config->fs, 4, "hardware", "hardware");
+  check_application (&config->fs, 5, "ihvdriver", "ihvdriver");
+  g_assert_true (config->fs.discover);
+  g_assert_cmpstr (config->fs.default_family, ==, "store");
+  g_autoptr (CabConfig) none =
+      load_good ("[a]\nstore =\naccount-families =\n", "a /m -o discover,family=desktop,desktop=12345678");
+  g_assert_cmpuint (none->fs.n_applications, ==, 1);
+  check_application (&none->fs, 0, "desktop", "12345678");
+  g_assert_true (none->fs.discover);
+  g_assert_cmpstr (none->fs.default_family, ==, "desktop");
+}
+
 /* The command line wins, and a value it replaces is not looked at. */
 static void test_overrides (void) {
   g_autoptr (CabConfig) config =
@@ -221,7 +254,20 @@ static const struct {
     {"connections = 1e3", "connections: \"1e3\" is not a number from 1 to 256"},
     {"allow-http = maybe", "allow-http: \"maybe\" is neither yes nor no"},
     {"sizes = Exact", "sizes: \"Exact\" is not known; one of: exact, lazy"},
-    {"family = desktop", "family: \"desktop\" is not known; one of: driver"},
+    {"family = ihvdriver", "family: \"ihvdriver\" is not known; one of: driver, desktop, store"},
+    {"account-families = ihvdriver;xbox",
+     "account-families: \"xbox\" is not known; one of: ihvdriver, hardware"},
+    {"account-families = driver", "account-families: \"driver\" is not known; one of: ihvdriver, hardware"},
+    {"discover = maybe", "discover: \"maybe\" is neither yes nor no"},
+    {"desktop = 102384678867651363889", "desktop: \"102384678867651363889\" is not an application ID; 8 to 20 "
+                                        "digits, or 12 upper-case letters and "
+                                        "digits, with ; between two"},
+    {"store = 10238467886765136388",
+     "store: \"10238467886765136388\" is not a Store ID; 12 upper-case letters and digits, with ; between two"},
+    {"store = 9nblgggz5qdr",
+     "store: \"9nblgggz5qdr\" is not a Store ID; 12 upper-case letters and digits, with ; between two"},
+    {"desktop = 13984104677400476\ndriver = 13510798882111486;13984104677400476",
+     "driver: \"13984104677400476\" is listed as desktop already"},
     {"log-level = verbose", "log-level: \"verbose\" is not known; one of: error, warning, info, debug"},
     {"start-date = 2023-02-29", "start-date: \"2023-02-29\" is not a day; yyyy-mm-dd"},
     {"start-date = 2023-2-9", "start-date: \"2023-2-9\" is not a day; yyyy-mm-dd"},
@@ -412,6 +458,7 @@ int main (int argc, char **argv) {
   g_test_add_func ("/config/defaults", test_defaults);
   g_test_add_func ("/config/shared", test_shared);
   g_test_add_func ("/config/file", test_file);
+  g_test_add_func ("/config/families", test_families);
   g_test_add_func ("/config/overrides", test_overrides);
   g_test_add_func ("/config/mount-words", test_mount_words);
   g_test_add_func ("/config/bad-values", test_bad_values);
