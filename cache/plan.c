@@ -21,7 +21,7 @@ static CabCursor *find_cursor (CabPlan *self, guint64 start) {
     if (cursor->used < oldest->used)
       oldest = cursor;
   }
-  *oldest = (CabCursor){0};
+  *oldest = (CabCursor){.start = start};
   return oldest;
 }
 
@@ -29,7 +29,7 @@ CabRange cab_plan_read (CabPlan *self, guint64 start, guint64 end, guint64 size,
   CabCursor *cursor = find_cursor (self, start);
   gboolean known = cursor->used > 0;
   cursor->used = ++self->reads;
-  if (known && end > cursor->next)
+  if (known && end > cursor->next && end - cursor->start >= cursor->window)
     cursor->window = MIN (read_ahead, MAX (WINDOW_FIRST, 4 * cursor->window));
   cursor->next = MAX (cursor->next, end);
   CabRange zone = {start - start % CAB_PLAN_BLOCK, MAX (end, cursor->next + cursor->window)};

@@ -1,8 +1,9 @@
 /* plan.h - which bytes of a file to fetch next: what a reader waits for, and what he is likely to want.  Pure.
  *
  * A cursor follows one sequential reader.  Its window, how far ahead of him is fetched, is nothing for a reader that
- * jumps (he gets what he asked for, rounded to CAB_PLAN_BLOCK), and grows fourfold with each read that follows the
- * one before, up to `read-ahead`.
+ * jumps (he gets what he asked for, rounded to CAB_PLAN_BLOCK), begins small with the read that follows another one,
+ * and grows fourfold each time he has read as much in a row as it is long, up to `read-ahead`: a debugger that reads a
+ * few pieces side by side must not fetch the file.
  *
  * Gaps are cut at multiples of CAB_PLAN_CHUNK, so that a window is fetched by several connections side by side: one
  * connection to a far host is bounded by latency and window, and 4 to 8 MiB a request hide the round trip.
@@ -24,7 +25,8 @@
 #define CAB_PLAN_CURSORS 8
 
 typedef struct {
-  guint64 next; /* where the reader is expected */
+  guint64 start; /* where he began to read in a row */
+  guint64 next;  /* where the reader is expected */
   guint64 window;
   guint64 used; /* when, in reads of this file; 0: free */
 } CabCursor;

@@ -482,11 +482,11 @@ def test_changes_show_after_the_ttl(emulator, mount, ttl):
     folder = mount(listing_ttl=ttl).path / APP / FAILURE
     assert listed(folder) == file_names(ids)
     assert {os.stat(folder / name).st_size for name in os.listdir(folder)} == {100}
+    hold = emulator.fault("hold", "batch")
+    wait_until(lambda: listed(folder) and emulator.counters()["held"], "a new question")
     new, = emulator.add_cabs(APP, FAILURE, seed=2, size=200)
     for cab in ids[:10]:
         emulator.remove_cab(cab)
-    hold = emulator.fault("hold", "batch")
-    wait_until(lambda: listed(folder) and emulator.counters()["held"], "a new question")
     assert listed(folder) == file_names(ids), "the old list is not shown while the new one comes"
     emulator.clear_faults(hold)
     wait_until(lambda: listed(folder) == file_names(ids[10:] + [new]), "the new list")

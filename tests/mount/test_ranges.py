@@ -77,7 +77,20 @@ def test_beyond_four_gib(emulator, mount, one):
             assert mapped[off + 8192:off + 16384] == emulator.content(cab["id"], off + 8192, 8192)
         assert file.seek(-1, os.SEEK_END) == cab["size"] - 1
         assert file.read(10) == emulator.content(cab["id"], cab["size"] - 1, 1)
-    assert moved(emulator, cab) < 64 * MIB
+
+
+def test_pieces_side_by_side(emulator, mount, one):
+    """Four small reads in a row in each of ten places, as of a debugger, fetch pieces and not the file."""
+    cab = one(GIB)
+    chance = random.Random(10)
+    fd = os.open(mount().cab(cab), os.O_RDONLY)
+    try:
+        for _ in range(10):
+            off = chance.randrange(cab["size"] - MIB)
+            check_ranges(emulator, cab, fd, [(off + i * 8 * KIB, 8 * KIB) for i in range(4)])
+    finally:
+        os.close(fd)
+    assert moved(emulator, cab) < 32 * MIB
 
 
 def test_sha256sum(emulator, mount, one):

@@ -95,6 +95,17 @@ static void test_plan_jumps (void) {
   }
 }
 
+/* Small pieces side by side, as a debugger reads them, are no reason to fetch far ahead. */
+static void test_plan_pieces (void) {
+  CabPlan plan = {0};
+  for (guint64 place = 1; place < 20; place++)
+    for (guint64 i = 0; i < 16; i++) {
+      guint64 start = place * 100 * MIB + i * 8 * KIB;
+      CabRange zone = cab_plan_read (&plan, start, start + 8 * KIB, 4096 * MIB, 64 * MIB);
+      g_assert_cmpuint (zone.end - start, <=, 2 * MIB);
+    }
+}
+
 static void test_plan_streams (void) {
   CabPlan plan = {0};
   guint64 size = 1000 * MIB, most = 0;
@@ -129,7 +140,7 @@ static void test_plan_requests (void) {
 static void test_plan_two_readers (void) {
   CabPlan plan = {0};
   CabRange a, b;
-  for (guint64 i = 0; i < 8; i++) {
+  for (guint64 i = 0; i < 130; i++) { /* 16 MiB, a quarter of the window */
     a = cab_plan_read (&plan, i * 128 * KIB, (i + 1) * 128 * KIB, 4096 * MIB, 64 * MIB);
     b = cab_plan_read (&plan, 2000 * MIB + i * 128 * KIB, 2000 * MIB + (i + 1) * 128 * KIB, 4096 * MIB,
                        64 * MIB);
@@ -156,6 +167,7 @@ int main (int argc, char **argv) {
   g_test_add_func ("/ranges/large-offsets", test_large_offsets);
   g_test_add_func ("/ranges/copy", test_copy);
   g_test_add_func ("/plan/jumps", test_plan_jumps);
+  g_test_add_func ("/plan/pieces", test_plan_pieces);
   g_test_add_func ("/plan/streams", test_plan_streams);
   g_test_add_func ("/plan/requests", test_plan_requests);
   g_test_add_func ("/plan/two-readers", test_plan_two_readers);
