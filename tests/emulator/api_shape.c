@@ -124,7 +124,9 @@ static void change_numbers (json_t *row, const char *how) {
     if (json_is_number (value) && strcmp (how, "fraction") == 0) {
       json_object_set_new (row, keys->pdata[i], json_real (json_number_value (value) + 0.142857));
     } else if (json_is_number (value)) {
-      g_autofree char *text = g_strdup_printf ("%.0f", json_number_value (value));
+      g_autofree char *text = json_is_integer (value)
+                                  ? g_strdup_printf ("%" JSON_INTEGER_FORMAT, json_integer_value (value))
+                                  : g_strdup_printf ("%.0f", json_number_value (value));
       json_object_set_new (row, keys->pdata[i], json_string (text));
     } else if (strcmp (how, "string") == 0 && json_is_string (value) &&
                g_ascii_string_to_signed (json_string_value (value), 10, 0, G_MAXINT64, &number, NULL)) {
