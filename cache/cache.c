@@ -210,7 +210,7 @@ static char *address_of (CabCache *self, const CabScope *scope, const char *id) 
  * that are wanted next need not. */
 static void want_addresses (CabCache *self, const CabScope *scope, const CabRecord *record, CabReach reach) {
   if (record->url == NULL && record->downloadable && reach == CAB_REACH_NETWORK &&
-      !cab_contents_has_all (self->contents, record))
+      !cab_contents_has_all (self->contents, scope, record))
     cab_listings_refresh (self->listings, scope);
 }
 
@@ -237,18 +237,20 @@ static void sniff (CabCache *self, const CabRecord *record, CabLocal *out) {
     g_strlcpy (out->kind, cab_content_kind (bytes, (gsize) got), sizeof out->kind);
 }
 
-guint64 cab_cache_bytes (CabCache *self, const CabRecord *record) {
+guint64 cab_cache_bytes (CabCache *self, const CabScope *scope, const CabRecord *record) {
   guint64 bytes;
-  return cab_contents_bytes (self->contents, record, &bytes)
+  return cab_contents_bytes (self->contents, scope, record, &bytes)
              ? bytes
              : cab_store_bytes (self->store, record->expires, record->id);
 }
 
 /* What the disk has of a CAB that nobody has open. */
-static void look_at_disk (CabCache *self, const CabRecord *record, CabLocal *out) {
+static void look_at_disk (CabCache *self, const CabScope *scope, const CabRecord *record, CabLocal *out) {
   g_auto (CabMap) map = {0};
   *out = (CabLocal){0};
-  if (!cab_store_peek (self->store, record->expires, record->id, &map))
+  g_autofree char *owner = cab_content_owner (scope);
+  const CabObjectKey key = {owner, record->expires, record->id};
+  if (!cab_store_peek (self->store, &key, &map))
     return;
   out->bytes = cab_ranges_total (&map.have);
   out->complete = cab_ranges_has (&map.have, 0, map.size);
@@ -261,8 +263,8 @@ static void look_at_disk (CabCache *self, const CabRecord *record, CabLocal *out
 void cab_cache_local (CabCache *self, const CabScope *scope, const CabRecord *record, CabLocal *out) {
   char md5[33] = "";
   guint64 size;
-  if (!cab_contents_local (self->contents, record, out))
-    look_at_disk (self, record, out);
+  if (!cab_contents_local (self->contents, scope, record, out))
+    look_at_disk (self, scope, record, out);
   if (out->md5 == NULL && cab_sizes_peek (self->sizes, scope, record->id, CAB_LOOK_ASIDE, &size, md5) &&
       *md5 != '\0')
     out->md5 = g_strdup (md5);

@@ -111,7 +111,7 @@ gboolean cab_content_read_now (CabContent *self, guint64 off, gsize len, void *b
 void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone done, gpointer data);
 
 /* Bytes of a CAB that are on disk here: for st_blocks. */
-guint64 cab_cache_bytes (CabCache *self, const CabRecord *record);
+guint64 cab_cache_bytes (CabCache *self, const CabScope *scope, const CabRecord *record);
 
 /* What the local cache has of a CAB, without a request and without opening it. */
 typedef struct {

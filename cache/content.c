@@ -33,10 +33,15 @@ void cab_contents_free (CabContents *self) {
   g_free (self);
 }
 
-/* One file of the store is one content, under whichever path it is opened. */
-static char *make_key (const CabRecord *record) {
+char *cab_content_owner (const CabScope *scope) {
+  return g_strconcat (scope->family, "/", scope->application, NULL);
+}
+
+/* One CAB of an application is one content, under whichever failure it is opened. */
+static char *make_key (const CabScope *scope, const CabRecord *record) {
   g_autofree char *dir = cab_store_dir_name (record->expires);
-  return g_strconcat (dir, "/", record->id, NULL);
+  g_autofree char *owner = cab_content_owner (scope);
+  return g_strconcat (owner, "/", dir, "/", record->id, NULL);
 }
 
 gboolean cab_content_leave_locked (CabContent *self) {
@@ -204,7 +209,9 @@ static gboolean take_map (CabContent *self, CabMap *map) {
 /* Opens the store's object and asks for the first bytes if it has none. */
 static void begin (CabContent *self) {
   g_auto (CabMap) map = {0};
-  self->object = cab_object_open (self->owner->options.store, self->expires, self->id, &map);
+  g_autofree char *owner = cab_content_owner (self->scope);
+  const CabObjectKey key = {owner, self->expires, self->id};
+  self->object = cab_object_open (self->owner->options.store, &key, &map);
   if (!take_map (self, &map)) {
     cab_content_fetch (self, (CabRange){0, CAB_PLAN_HEAD}, CAB_PLAN_HEAD);
     return;
@@ -221,7 +228,7 @@ typedef enum { JOIN_CREATED, JOIN_WAITS, JOIN_ANSWER } JoinResult;
 
 /* Finds or makes the content for @opener, which is queued with it unless it can be answered. */
 static JoinResult join (CabContents *self, Opener *opener, CabContent **content) {
-  g_autofree char *key = make_key (&opener->record);
+  g_autofree char *key = make_key (opener->scope, &opener->record);
   CAB_LOCK_SCOPE (&self->lock);
   *content = g_hash_table_lookup (self->table, key);
   if (*content == NULL) {
@@ -257,8 +264,8 @@ static void dispatch (CabContents *self, Opener *opener) {
   }
 }
 
-gboolean cab_contents_has_all (CabContents *self, const CabRecord *record) {
-  g_autofree char *key = make_key (record);
+gboolean cab_contents_has_all (CabContents *self, const CabScope *scope, const CabRecord *record) {
+  g_autofree char *key = make_key (scope, record);
   {
     CAB_LOCK_SCOPE (&self->lock);
     const CabContent *content = g_hash_table_lookup (self->table, key);
@@ -266,13 +273,14 @@ gboolean cab_contents_has_all (CabContents *self, const CabRecord *record) {
       return atomic_load (&content->complete);
   }
   g_auto (CabMap) map = {0};
-  return cab_store_peek (self->options.store, record->expires, record->id, &map) &&
-         cab_ranges_has (&map.have, 0, map.size);
+  g_autofree char *owner = cab_content_owner (scope);
+  const CabObjectKey object = {owner, record->expires, record->id};
+  return cab_store_peek (self->options.store, &object, &map) && cab_ranges_has (&map.have, 0, map.size);
 }
 
 void cab_contents_open (CabContents *self, const CabScope *scope, const CabRecord *record, const char *md5,
                         CabReach reach, CabOpenDone done, gpointer data) {
-  if (reach == CAB_REACH_LOCAL && !cab_contents_has_all (self, record)) {
+  if (reach == CAB_REACH_LOCAL && !cab_contents_has_all (self, scope, record)) {
     g_autoptr (GError) error = g_error_new (CAB_ERROR, CAB_ERROR_DENIED, "not wholly in the cache");
     done (data, NULL, error);
     return;
@@ -379,12 +387,13 @@ const char *cab_content_kind (const void *bytes, gsize len) {
   return "other";
 }
 
-gboolean cab_contents_bytes (CabContents *self, const CabRecord *record, guint64 *bytes) {
+gboolean cab_contents_bytes (CabContents *self, const CabScope *scope, const CabRecord *record,
+                             guint64 *bytes) {
   /* Called for every CAB of a directory that is shown: nearly always the table is empty or small. */
   CAB_LOCK_SCOPE (&self->lock);
   if (g_hash_table_size (self->table) == 0)
     return FALSE;
-  g_autofree char *key = make_key (record);
+  g_autofree char *key = make_key (scope, record);
   const CabContent *content = g_hash_table_lookup (self->table, key);
   if (content == NULL)
     return FALSE;
@@ -392,8 +401,8 @@ gboolean cab_contents_bytes (CabContents *self, const CabRecord *record, guint64
   return TRUE;
 }
 
-gboolean cab_contents_local (CabContents *self, const CabRecord *record, CabLocal *out) {
-  g_autofree char *key = make_key (record);
+gboolean cab_contents_local (CabContents *self, const CabScope *scope, const CabRecord *record, CabLocal *out) {
+  g_autofree char *key = make_key (scope, record);
   CabContent *content;
   gboolean head;
   *out = (CabLocal){0};

@@ -44,14 +44,17 @@ void cab_contents_free (CabContents *self);
 void cab_contents_open (CabContents *self, const CabScope *scope, const CabRecord *record, const char *md5,
                         CabReach reach, CabOpenDone done, gpointer data);
 
+/* Whose CABs they are that the list of @scope has: an id is unique within that.  For CabObjectKey. */
+char *cab_content_owner (const CabScope *scope);
+
 /* TRUE if every byte of the CAB is here. */
-gboolean cab_contents_has_all (CabContents *self, const CabRecord *record);
+gboolean cab_contents_has_all (CabContents *self, const CabScope *scope, const CabRecord *record);
 
 /* Bytes of the CAB that are here: FALSE if it is not in the table. */
-gboolean cab_contents_bytes (CabContents *self, const CabRecord *record, guint64 *bytes);
+gboolean cab_contents_bytes (CabContents *self, const CabScope *scope, const CabRecord *record, guint64 *bytes);
 
 /* As cab_cache_local(): FALSE if the CAB is not in the table. */
-gboolean cab_contents_local (CabContents *self, const CabRecord *record, CabLocal *out);
+gboolean cab_contents_local (CabContents *self, const CabScope *scope, const CabRecord *record, CabLocal *out);
 
 /* Ends the waits that have been without progress for too long.  @now_us: monotonic. */
 void cab_contents_tick (CabContents *self, gint64 now_us);

@@ -10,6 +10,7 @@
 
 void cab_map_clear (CabMap *self) {
   g_free (self->id);
+  g_free (self->owner);
   g_free (self->etag);
   g_free (self->md5);
   g_free (self->born);
@@ -19,7 +20,8 @@ void cab_map_clear (CabMap *self) {
 
 char *cab_map_format (const CabMap *self) {
   GString *text = g_string_new (FIRST_LINE "\n");
-  g_string_append_printf (text, "id %s\nsize %" G_GUINT64_FORMAT "\n", self->id, self->size);
+  g_string_append_printf (text, "id %s\nowner %s\nsize %" G_GUINT64_FORMAT "\n", self->id, self->owner,
+                          self->size);
   if (self->etag != NULL)
     g_string_append_printf (text, "etag %s\n", self->etag);
   if (self->md5 != NULL)
@@ -86,6 +88,8 @@ static gboolean parse_line (const char *line, CabMap *self) {
   g_autofree char *key = g_strndup (line, key_len);
   if (strcmp (key, "id") == 0)
     return parse_text (value, &self->id);
+  if (strcmp (key, "owner") == 0)
+    return parse_text (value, &self->owner);
   if (strcmp (key, "size") == 0)
     return parse_number (value, &self->size);
   if (strcmp (key, "etag") == 0)
@@ -113,8 +117,8 @@ gboolean cab_map_parse (const char *text, gsize len, CabMap *self, GError **erro
       g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "line %u is not understood", i + 1);
       return FALSE;
     }
-  if (map.id == NULL || map.born == NULL) {
-    g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "it names no CAB or no file");
+  if (map.id == NULL || map.owner == NULL || map.born == NULL) {
+    g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "it names no CAB, no owner or no file");
     return FALSE;
   }
   *self = map;

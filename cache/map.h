@@ -5,6 +5,7 @@
  *
  *     cabfs-map 1
  *     id fb57b37b-d364-4caf-995b-d99ae651ee18
+ *     owner driver/13984104677400476   whose CAB it is: ids are unique within an application
  *     size 6406
  *     etag "0x8D4C5A1"             (if known)
  *     md5 99b81719acc5c40b…        (if known)
@@ -27,6 +28,7 @@
 
 typedef struct {
   char *id;        /* owned, as are the other strings */
+  char *owner;     /* family and application, as the table of contents has it */
   guint64 size;    /* bytes of the whole CAB */
   char *etag;      /* NULL if not known */
   char *md5;       /* 32 hexadecimal digits, or NULL */

@@ -53,12 +53,12 @@ gboolean cab_map_belongs (const CabMap *map, int fd) {
   return map->have.count == 0 || map->have.items[map->have.count - 1].end <= size;
 }
 
-static CabObject *object_new (CabStore *store, gint64 expires, const char *id) {
+static CabObject *object_new (CabStore *store, const CabObjectKey *key) {
   CabObject *self = g_new0 (CabObject, 1);
   self->store = store;
   self->fd = -1;
-  self->data_path = cab_store_path (expires, id, ".cab");
-  self->map_path = cab_store_path (expires, id, ".map");
+  self->data_path = cab_store_path (key->expires, key->id, ".cab");
+  self->map_path = cab_store_path (key->expires, key->id, ".map");
   return self;
 }
 
@@ -108,7 +108,7 @@ static void load_locked_file (CabObject *self, const char *id, CabMap *map) {
 typedef enum { OPEN_DONE, OPEN_AGAIN, OPEN_BUSY, OPEN_FAILED } OpenResult;
 
 /* One try: OPEN_AGAIN when the file was removed while we waited at its door. */
-static OpenResult open_shared (CabObject *self, const char *id, CabMap *map, GError **error) {
+static OpenResult open_shared (CabObject *self, const CabObjectKey *key, CabMap *map, GError **error) {
   self->fd = openat (self->store->dirfd, self->data_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (self->fd < 0 && errno == ENOENT) /* an eviction found the new directory empty */
     return OPEN_AGAIN;
@@ -122,11 +122,15 @@ static OpenResult open_shared (CabObject *self, const char *id, CabMap *map, GEr
   if (!is_linked (self->fd))
     return OPEN_AGAIN;
   if (writer) {
-    load_locked_file (self, id, map);
-  } else if (!cab_store_load_map (self->store, self->map_path, id, map, NULL) ||
+    load_locked_file (self, key->id, map);
+  } else if (!cab_store_load_map (self->store, self->map_path, key->id, map, NULL) ||
              !cab_map_belongs (map, self->fd) || !is_complete (map)) {
     /* Others read it as complete, so a map that says less is no ground to write into it. */
     cab_map_clear (map);
+    return OPEN_BUSY;
+  }
+  if (map->born != NULL && strcmp (map->owner, key->owner) != 0) {
+    cab_map_clear (map); /* another CAB of the same name: its file is not ours to use or to empty */
     return OPEN_BUSY;
   }
   if (map->born != NULL && is_complete (map))
@@ -141,9 +145,9 @@ static CabObject *open_none (CabObject *self, const GError *error) {
   return self;
 }
 
-CabObject *cab_object_open (CabStore *store, gint64 expires, const char *id, CabMap *map) {
-  CabObject *self = object_new (store, expires, id);
-  g_autofree char *dir = cab_store_dir_name (expires);
+CabObject *cab_object_open (CabStore *store, const CabObjectKey *key, CabMap *map) {
+  CabObject *self = object_new (store, key);
+  g_autofree char *dir = cab_store_dir_name (key->expires);
   g_autoptr (GError) error = NULL;
   *map = (CabMap){.modified = CAB_TIME_UNKNOWN};
   /* Removed between open and lock, again and again, would need an eviction for each try. */
@@ -152,7 +156,7 @@ CabObject *cab_object_open (CabStore *store, gint64 expires, const char *id, Cab
       cab_error_errno (&error, "make directory %s in the cache", dir);
       return open_none (self, error);
     }
-    OpenResult result = open_shared (self, id, map, &error);
+    OpenResult result = open_shared (self, key, map, &error);
     if (result == OPEN_DONE)
       return self;
     if (self->fd >= 0)

@@ -49,6 +49,7 @@ static void snapshot (CabContent *self, CabMap *map, guint64 *bytes) {
   CAB_LOCK_SCOPE (&self->owner->lock);
   *bytes = self->unsaved;
   *map = (CabMap){.id = g_strdup (self->id),
+                  .owner = cab_content_owner (self->scope),
                   .size = self->size,
                   .etag = g_strdup (self->etag),
                   .md5 = g_strdup (self->md5),

@@ -178,12 +178,12 @@ gboolean cab_store_load_map (CabStore *self, const char *path, const char *id, C
   return FALSE;
 }
 
-gboolean cab_store_peek (CabStore *self, gint64 expires, const char *id, CabMap *map) {
-  g_autofree char *path = cab_store_path (expires, id, ".map");
+gboolean cab_store_peek (CabStore *self, const CabObjectKey *key, CabMap *map) {
+  g_autofree char *path = cab_store_path (key->expires, key->id, ".map");
   g_auto (CabFd) fd = -1;
-  g_autofree char *data_path = cab_store_path (expires, id, ".cab");
+  g_autofree char *data_path = cab_store_path (key->expires, key->id, ".cab");
   g_auto (CabMap) found = {0};
-  if (!cab_store_load_map (self, path, id, &found, NULL))
+  if (!cab_store_load_map (self, path, key->id, &found, NULL) || strcmp (found.owner, key->owner) != 0)
     return FALSE;
   fd = openat (self->dirfd, data_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0 || !cab_map_belongs (&found, fd))

@@ -22,6 +22,14 @@
 typedef struct CabStore CabStore;
 typedef struct CabObject CabObject;
 
+/* Which CAB: the names on disk are made of `expires` and `id`, and a map says whose it is.  Where two owners have a
+ * CAB of one name, the file is that of who came first; the other's goes into a private one. */
+typedef struct {
+  const char *owner; /* "driver/13984104677400476" */
+  gint64 expires;    /* Unix seconds, or CAB_TIME_UNKNOWN */
+  const char *id;
+} CabObjectKey;
+
 /* Makes or opens @dir.  INVALID: it is of a version that is not understood, or holds something else; FAILED:
  * cannot be made, or belongs to somebody else. */
 CabStore *cab_store_new (const char *dir, GError **error);
@@ -46,7 +54,7 @@ gboolean cab_store_is_full (CabStore *self);
  * `born` NULL for a new one.  A damaged object is logged, counted, emptied.
  * Where the disk has no room for it, or does not let us, the object is one that takes nothing: every write fails with
  * NO_SPACE. */
-CabObject *cab_object_open (CabStore *self, gint64 expires, const char *id, CabMap *map);
+CabObject *cab_object_open (CabStore *self, const CabObjectKey *key, CabMap *map);
 
 /* Ends the object.  The data stays, unless it is private. */
 void cab_object_close (CabObject *self);
@@ -73,7 +81,7 @@ void cab_object_touch (CabObject *self);
 guint64 cab_store_bytes (CabStore *self, gint64 expires, const char *id);
 
 /* What the map of a CAB says, without opening it. FALSE if there is none or it is not good. */
-gboolean cab_store_peek (CabStore *self, gint64 expires, const char *id, CabMap *map);
+gboolean cab_store_peek (CabStore *self, const CabObjectKey *key, CabMap *map);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabStore, cab_store_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabObject, cab_object_close)

@@ -75,9 +75,10 @@ void cab_attr_fill (CabFs *fs, CabNode *node, struct stat *st) {
     return;
   char id[CAB_NAME_SIZE];
   CabRecord record = cab_node_record (node, id);
+  CabScope scope = cab_node_scope (node);
   guint64 size = atomic_load (&node->size);
   st->st_size = size == CAB_SIZE_UNKNOWN ? 0 : (off_t) size;
-  st->st_blocks = (blkcnt_t) ((cab_cache_bytes (fs->cache, &record) + 511) / 512);
+  st->st_blocks = (blkcnt_t) ((cab_cache_bytes (fs->cache, &scope, &record) + 511) / 512);
 }
 
 void cab_attr_fill_seed (CabFs *fs, const CabNode *parent, const CabNodeSeed *seed, struct stat *st) {

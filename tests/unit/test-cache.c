@@ -495,7 +495,7 @@ static void test_full (Fixture *f, gconstpointer unused) {
     g_assert_no_error (read.error);
     g_assert_cmpuint (read.number, ==, 100000);
     assert_bytes (read.bytes, off, 100000);
-    guint64 now = cab_cache_bytes (f->cache, &record);
+    guint64 now = cab_cache_bytes (f->cache, f->scope, &record);
     if (off > 32 * MIB) /* by then the sweep that follows the first 8 MiB has long been made */
       g_assert_cmpuint (now, ==, kept);
     kept = now;

@@ -17,6 +17,8 @@
 
 #define ID      "fb57b37b-d364-4caf-995b-d99ae651ee18"
 #define EXPIRES 1494165223 /* 20170507T135343Z */
+#define OWNER   "driver/13984104677400476"
+#define KEY(id) (&(const CabObjectKey){OWNER, EXPIRES, id})
 
 typedef struct {
   char *dir;
@@ -57,12 +59,13 @@ static char *path_of (const Fixture *f, const char *name) {
 static void save_object (Fixture *f, const char *id, guint64 have) {
   g_autoptr (GError) error = NULL;
   g_auto (CabMap) map = {0};
-  g_autoptr (CabObject) object = cab_object_open (f->store, EXPIRES, id, &map);
+  g_autoptr (CabObject) object = cab_object_open (f->store, KEY (id), &map);
   g_assert_no_error (error);
   char bytes[1000];
   memset (bytes, 'x', sizeof bytes);
   g_assert_true (cab_object_write (object, 0, bytes, (gsize) have, &error));
   map.id = g_strdup (id);
+  map.owner = g_strdup (OWNER);
   map.size = 1000;
   map.etag = g_strdup ("\"0x1 2\"");
   cab_ranges_add (&map.have, 0, have);
@@ -73,7 +76,7 @@ static void save_object (Fixture *f, const char *id, guint64 have) {
 static guint64 reopened_bytes (Fixture *f) {
   g_autoptr (GError) error = NULL;
   g_auto (CabMap) map = {0};
-  g_autoptr (CabObject) object = cab_object_open (f->store, EXPIRES, ID, &map);
+  g_autoptr (CabObject) object = cab_object_open (f->store, KEY (ID), &map);
   g_assert_no_error (error);
   return cab_ranges_total (&map.have);
 }
@@ -82,7 +85,7 @@ static void test_round_trip (Fixture *f, gconstpointer unused) {
   save_object (f, ID, 600);
   g_autoptr (GError) error = NULL;
   g_auto (CabMap) map = {0};
-  g_autoptr (CabObject) object = cab_object_open (f->store, EXPIRES, ID, &map);
+  g_autoptr (CabObject) object = cab_object_open (f->store, KEY (ID), &map);
   g_assert_no_error (error);
   g_assert_cmpuint (map.size, ==, 1000);
   g_assert_cmpstr (map.etag, ==, "\"0x1 2\"");
@@ -160,9 +163,9 @@ static void test_swapped_map (Fixture *f, gconstpointer unused) {
 static void test_two_writers (Fixture *f, gconstpointer unused) {
   g_autoptr (GError) error = NULL;
   g_auto (CabMap) first_map = {0}, second_map = {0};
-  g_autoptr (CabObject) first = cab_object_open (f->store, EXPIRES, ID, &first_map);
+  g_autoptr (CabObject) first = cab_object_open (f->store, KEY (ID), &first_map);
   g_assert_no_error (error);
-  CabObject *second = cab_object_open (f->store, EXPIRES, ID, &second_map);
+  CabObject *second = cab_object_open (f->store, KEY (ID), &second_map);
   g_assert_no_error (error);
   g_assert_true (cab_object_write (first, 0, "aaaa", 4, &error));
   g_assert_true (cab_object_write (second, 0, "bbbb", 4, &error));
@@ -172,6 +175,7 @@ static void test_two_writers (Fixture *f, gconstpointer unused) {
   g_assert_true (cab_object_read (second, 0, bytes, 4, &error));
   g_assert_cmpmem (bytes, 4, "bbbb", 4);
   second_map.id = g_strdup (ID);
+  second_map.owner = g_strdup (OWNER);
   second_map.size = 4;
   g_assert_true (cab_object_save (second, &second_map, &error));
   cab_object_close (second);
@@ -179,17 +183,37 @@ static void test_two_writers (Fixture *f, gconstpointer unused) {
   g_assert_false (g_file_test (map_path, G_FILE_TEST_EXISTS));
 }
 
+/* Two applications have a CAB of one name: neither gets the bytes of the other, and the first one's are kept. */
+static void test_other_owner (Fixture *f, gconstpointer unused) {
+  save_object (f, ID, 600);
+  g_auto (CabMap) map = {0};
+  const CabObjectKey key = {"store/9NBLGGGZ5QDR", EXPIRES, ID};
+  CabObject *object = cab_object_open (f->store, &key, &map);
+  g_assert_cmpuint (cab_ranges_total (&map.have), ==, 0);
+  g_assert_true (cab_object_write (object, 0, "bbbb", 4, NULL));
+  map.id = g_strdup (ID);
+  map.owner = g_strdup (key.owner);
+  map.size = 4;
+  cab_ranges_add (&map.have, 0, 4);
+  g_assert_true (cab_object_save (object, &map, NULL));
+  cab_object_close (object);
+  g_auto (CabMap) peeked = {0};
+  g_assert_false (cab_store_peek (f->store, &key, &peeked));
+  g_assert_cmpuint (reopened_bytes (f), ==, 600);
+}
+
 /* Removed while it is open: who has it keeps it, and his map must not speak for the next one's data. */
 static void test_removed_while_open (Fixture *f, gconstpointer unused) {
   g_autoptr (GError) error = NULL;
   g_auto (CabMap) map = {0};
-  g_autoptr (CabObject) object = cab_object_open (f->store, EXPIRES, ID, &map);
+  g_autoptr (CabObject) object = cab_object_open (f->store, KEY (ID), &map);
   g_assert_true (cab_object_write (object, 0, "abcd", 4, &error));
   g_autofree char *data_path = path_of (f, ID ".cab");
   g_assert_cmpint (g_remove (data_path), ==, 0);
   char bytes[4];
   g_assert_true (cab_object_read (object, 0, bytes, 4, &error));
   map.id = g_strdup (ID);
+  map.owner = g_strdup (OWNER);
   map.size = 4;
   cab_ranges_add (&map.have, 0, 4);
   g_assert_true (cab_object_save (object, &map, &error));
@@ -199,12 +223,12 @@ static void test_removed_while_open (Fixture *f, gconstpointer unused) {
 static void test_discard (Fixture *f, gconstpointer unused) {
   save_object (f, ID, 600);
   g_auto (CabMap) map = {0};
-  CabObject *object = cab_object_open (f->store, EXPIRES, ID, &map);
+  CabObject *object = cab_object_open (f->store, KEY (ID), &map);
   cab_object_discard (object);
   cab_object_close (object);
   g_assert_cmpuint (cab_store_bytes (f->store, EXPIRES, ID), ==, 0);
   g_auto (CabMap) peeked = {0};
-  g_assert_false (cab_store_peek (f->store, EXPIRES, ID, &peeked));
+  g_assert_false (cab_store_peek (f->store, KEY (ID), &peeked));
 }
 
 static void test_refuses_foreign_directory (Fixture *f, gconstpointer unused) {
@@ -275,7 +299,7 @@ static void test_sweep (Fixture *f, gconstpointer unused) {
   g_assert_cmpuint (cab_evict_sweep (f->store, &options, EXPIRES - 1), ==, 2 * bytes);
   /* Over the limit: one goes, and not the one that is open. */
   g_auto (CabMap) map = {0};
-  CabObject *object = cab_object_open (f->store, EXPIRES, ID, &map);
+  CabObject *object = cab_object_open (f->store, KEY (ID), &map);
   options.size_limit = bytes;
   g_assert_cmpuint (cab_evict_sweep (f->store, &options, EXPIRES - 1), ==, bytes);
   g_assert_cmpuint (cab_store_bytes (f->store, EXPIRES, ID), ==, bytes);
@@ -306,7 +330,7 @@ static void test_open_under_sweep (Fixture *f, gconstpointer unused) {
   g_assert_cmpint (pthread_create (&thread, NULL, sweep_on, f->store), ==, 0);
   for (guint i = 0; i < 3000; i++) { /* a warning would end the test */
     g_auto (CabMap) map = {0};
-    CabObject *object = cab_object_open (f->store, EXPIRES, ID, &map);
+    CabObject *object = cab_object_open (f->store, KEY (ID), &map);
     g_assert_true (cab_object_write (object, 0, "x", 1, NULL));
     cab_object_discard (object);
     cab_object_close (object);
@@ -388,6 +412,7 @@ int main (int argc, char **argv) {
   STORE_TEST ("truncated-data", test_truncated_data);
   STORE_TEST ("swapped-map", test_swapped_map);
   STORE_TEST ("two-writers", test_two_writers);
+  STORE_TEST ("other-owner", test_other_owner);
   STORE_TEST ("removed-while-open", test_removed_while_open);
   STORE_TEST ("discard", test_discard);
   STORE_TEST ("refuses-foreign-directory", test_refuses_foreign_directory);
