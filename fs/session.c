@@ -212,7 +212,9 @@ gboolean cab_session_run (CabSession *self, GError **error) {
   int rc = fuse_session_loop_mt (self->fuse, config);
   unwatch_signals ();
   fuse_loop_cfg_destroy (config);
-  if (rc >= 0)
+  /* What a worker gets that was just reading a request when the mount was taken away; the others get ENODEV, which is
+   * no error to libfuse. */
+  if (rc >= 0 || rc == -ECONNABORTED)
     return TRUE;
   g_set_error (error, CAB_ERROR, CAB_ERROR_FAILED, "the kernel's requests cannot be read: %s",
                g_strerror (-rc));
