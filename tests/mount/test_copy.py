@@ -19,8 +19,8 @@ SIZES = [0, 1, 511, 4096, 65_537, 300_000, 1_000_000, 9_000_001]
 
 def run(command, *arguments, timeout=120):
     """A shell command; @arguments are its $1, $2, …"""
-    return subprocess.run(["sh", "-ec", command, "sh", *map(str, arguments)], check=True, capture_output=True, text=True,
-                          timeout=timeout).stdout
+    return subprocess.run(["sh", "-ec", command, "sh", *map(str, arguments)], check=True, capture_output=True,
+                          text=True, timeout=timeout).stdout
 
 
 def blob_requests(emulator):
@@ -61,7 +61,7 @@ COPY = {
 }
 
 
-# --- copying ------------------------------------------------------------------------------------------------------------
+# --- copying --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("program", COPY)
@@ -132,7 +132,7 @@ def test_copies_side_by_side(emulator, mount):
     assert emulator.counters(cabs=False)["bytes"] == sum(cab["size"] for cab in cabs)
 
 
-# --- sizes --------------------------------------------------------------------------------------------------------------
+# --- sizes ----------------------------------------------------------------------------------------------------------
 
 
 def read_all(path):
@@ -243,7 +243,7 @@ def test_du(emulator, mount):
     assert du(path, "-B1", "--apparent-size") == total
 
 
-# --- looking ------------------------------------------------------------------------------------------------------------
+# --- looking --------------------------------------------------------------------------------------------------------
 
 
 def long_listing(path):
@@ -319,7 +319,7 @@ def test_one_look_is_one_head(emulator, mount):
     assert blob_requests(emulator) == {"head": 6, "get": 0}
 
 
-# --- heads --------------------------------------------------------------------------------------------------------------
+# --- heads ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_head_costs_one_small_range(emulator, mount):

@@ -11,7 +11,7 @@ import time
 import pytest
 
 from conftest import APP, FAILURE
-from mount import Mount, MountError, Reader, read_at, wait_until, xattrs
+from mount import Mount, MountError, Reader, read_at, wait_until
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -41,10 +41,10 @@ def read_whole(path):
             pass
 
 
-# --- kill -9 ------------------------------------------------------------------------------------------------------------
+# --- kill -9 --------------------------------------------------------------------------------------------------------
 
-# After how many bytes from the host (at least) the program dies, of how many.  A map is written when 64 MiB are new, when
-# all is here, and when the last reader goes.
+# After how many bytes from the host (at least) the program dies, of how many.  A map is written when 64 MiB are new,
+# when all is here, and when the last reader goes.
 MOMENTS = [(moment, 24 * MIB) for moment in (
     0, 1, 100_000, 262_144, 262_145, MIB, 3 * MIB, 8 * MIB - 1, 8 * MIB, 12 * MIB + 5, 16 * MIB, 20 * MIB, 24 * MIB - 1,
     24 * MIB, 24 * MIB)] + [(moment, 150 * MIB) for moment in (64 * MIB, 66 * MIB, 100 * MIB, 128 * MIB, 150 * MIB)]
@@ -126,7 +126,7 @@ def test_dead_mount_says_what_to_do(mount):
     mounted.mount()
 
 
-# --- damage -------------------------------------------------------------------------------------------------------------
+# --- damage ---------------------------------------------------------------------------------------------------------
 
 
 def flip(path, at=None):
@@ -217,7 +217,8 @@ def test_damaged_cache(emulator, mount, complete):
             read_pieces(mounted.cab(cab), [0, 600_000], 1000)
     mounted.unmount()
     for name, (cab, other) in pairs.items():
-        DAMAGES[name](cache_file(mounted, cab, ".cab"), cache_file(mounted, cab, ".map"), cache_file(mounted, other, ".cab"))
+        DAMAGES[name](cache_file(mounted, cab, ".cab"), cache_file(mounted, cab, ".map"),
+                      cache_file(mounted, other, ".cab"))
     emulator.reset_counters()
     mounted.mount()
     wrong = []
@@ -305,7 +306,7 @@ def test_debris_in_the_cache(emulator, mount):
     assert moved(emulator, cab) == 0
 
 
-# --- whose directory it is ------------------------------------------------------------------------------------------------
+# --- whose directory it is ------------------------------------------------------------------------------------------
 
 
 def fill(directory, files):

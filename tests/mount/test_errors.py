@@ -32,15 +32,11 @@ def within(seconds, condition, what):
 
 
 class Operation:
-    """One way to a CAB that takes a request of the first of its kinds; of the other where that is refused."""
+    """One way to a CAB that takes a request of its kind."""
 
-    def __init__(self, endpoints, prepare, run, asks):
-        self.endpoints, self.prepare, self.run = endpoints, prepare, run
+    def __init__(self, kind, prepare, run, asks):
+        self.kind, self.prepare, self.run = kind, prepare, run
         self.asks = asks  # how often the kernel does it where it is told ESTALE
-
-    @property
-    def endpoint(self):
-        return self.endpoints[0]
 
 
 def nothing(path):
@@ -65,9 +61,9 @@ def read_on(_, file):
 
 
 OPERATIONS = {
-    "stat": Operation(["blob-head", "blob-get"], nothing, stat_size, asks=2),
-    "open": Operation(["blob-get"], nothing, open_and_close, asks=2),
-    "read": Operation(["blob-get"], open_file, read_on, asks=1),
+    "stat": Operation("head", nothing, stat_size, asks=2),
+    "open": Operation("get", nothing, open_and_close, asks=2),
+    "read": Operation("get", open_file, read_on, asks=1),
 }
 
 # fault, arguments, errno, requests with retries=3
@@ -86,59 +82,95 @@ ROWS = {
 }
 
 
+class Attempts:
+    """The three operations at a time, each on a CAB of its own."""
+
+    def __init__(self, emulator, mount, **options):
+        self.emulator = emulator
+        emulator.add_cabs(APP, FAILURE, count=len(OPERATIONS), size=3 * MIB)
+        self.mount = mount(**options)
+        # the last one is looked at: behind it there are none whose sizes would be asked for ahead
+        self.cabs = dict(zip(reversed(OPERATIONS), sorted(emulator.cabs(), key=lambda cab: cab["id"])))
+        os.listdir(self.mount.path / APP / FAILURE)
+        self.files = {name: way.prepare(self.path(name)) for name, way in OPERATIONS.items()}
+        emulator.reset_counters()
+
+    def path(self, name):
+        return self.mount.cab(self.cabs[name])
+
+    def start(self):
+        return {name: Reader(way.run, self.path(name), self.files[name]) for name, way in OPERATIONS.items()}
+
+    def results(self, readers):
+        """What each has returned, or the name of its error."""
+        results = {name: reader.get(30) for name, reader in readers.items()}
+        return {name: errno.errorcode[readers[name].error] if readers[name].error else result
+                for name, result in results.items()}
+
+    def requests(self):
+        """Of the kind that each operation makes."""
+        counters = self.emulator.counters()["cabs"]
+        return {name: counters.get(cab["id"], {}).get(OPERATIONS[name].kind, 0) for name, cab in self.cabs.items()}
+
+    def close(self):
+        for file in self.files.values():
+            if file is not None:
+                os.close(file)
+
+
 @pytest.mark.parametrize("row", ROWS)
-@pytest.mark.parametrize("operation", OPERATIONS)
-def test_status(emulator, mount, operation, row):
+def test_status(emulator, mount, row):
     """An answer that is none: its errno, its number of requests, and the next try after it has passed."""
     fault, args, expected, requests = ROWS[row]
-    way = OPERATIONS[operation]
-    emulator.add_cabs(APP, FAILURE, size=3 * MIB)
-    cab = emulator.cabs()[0]
-    m = mount(timeout=2 if fault == "hold" else 20, retries=3)
-    path = m.cab(cab)
-    os.listdir(path.parent)
-    file = way.prepare(path)
-    emulator.reset_counters()
-    emulator.fault(fault, way.endpoints, **args)
-    if operation == "stat" and expected == "EACCES":
-        assert way.run(path, file) == 0  # what may not be had is shown without a size; its open() tells why
-    else:
-        assert errno_of(way.run, path, file) == expected
-    assert emulator.requests(way.endpoint) == requests * (way.asks if expected == "ESTALE" else 1)
-    assert emulator.requests("batch") == (1 if row == "403-run-out" else 0)
+    attempts = Attempts(emulator, mount, timeout=2 if fault == "hold" else 20, retries=3)
+    emulator.fault(fault, ["blob-head", "blob-get"], **args)
+    results = attempts.results(attempts.start())
+    # what may not be had is shown without a size; its open() tells why
+    assert results == {"stat": 0 if expected == "EACCES" else expected, "open": expected, "read": expected}
+    asks = {name: way.asks if expected == "ESTALE" else 1 for name, way in OPERATIONS.items()}
+    assert attempts.requests() == {name: requests * asks[name] for name in OPERATIONS}
+    assert (emulator.requests("batch") > 0) == (row == "403-run-out")
     emulator.clear_faults()
-    if expected == "ESTALE" and file is not None:  # for good: it may have given bytes of the other version
-        assert errno_of(way.run, path, file) == "ESTALE"
-    elif file is not None and expected != "ENOENT":
-        within(5, lambda: errno_of(way.run, path, file) is None, "an open file does not recover")
-    if file is not None:
-        os.close(file)
-    assert os.stat(path).st_size == 3 * MIB
-    m.verify(cab)
+    read = OPERATIONS["read"].run
+    if expected == "ESTALE":  # for good: it may have given bytes of the other version
+        assert errno_of(read, attempts.path("read"), attempts.files["read"]) == "ESTALE"
+    elif expected != "ENOENT":
+        within(5, lambda: errno_of(read, attempts.path("read"), attempts.files["read"]) is None,
+               "an open file does not recover")
+    attempts.close()
+    for cab in attempts.cabs.values():
+        assert os.stat(attempts.mount.cab(cab)).st_size == 3 * MIB
+        attempts.mount.verify(cab)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("fault, args", [
     ("status", {"status": 500}), ("status", {"status": 503}), ("status", {"status": 408}),
     ("status", {"status": 502, "body": "html"}), ("status", {"status": 504, "body": "empty"}), ("drop", {}),
     ("drop", {"how": "reset"}),
 ], ids=["500", "503", "408", "502", "504", "close", "reset"])
-def test_short_burst(emulator, mount, operation, fault, args):
+def test_short_burst(emulator, mount, fault, args):
     """A fault that is shorter than the retries is not seen at all."""
-    way = OPERATIONS[operation]
-    emulator.add_cabs(APP, FAILURE, size=3 * MIB)
-    cab = emulator.cabs()[0]
-    m = mount(retries=3)
-    os.listdir(m.cab(cab).parent)
-    file = way.prepare(m.cab(cab))
-    emulator.reset_counters()
-    emulator.fault(fault, way.endpoint, count=2, **args)
-    assert errno_of(way.run, m.cab(cab), file) is None
-    assert emulator.requests(way.endpoint) == 3
-    if file is not None:
-        os.close(file)
-    m.verify(cab)
-    assert "warning" not in m.log()
+    attempts = Attempts(emulator, mount, retries=3)
+    for cab in attempts.cabs.values():
+        emulator.fault(fault, ["blob-head", "blob-get"], path=cab["id"], count=2, **args)
+    assert attempts.results(attempts.start()) == {"stat": 3 * MIB, "open": None, "read": None}
+    assert attempts.requests() == {name: 3 for name in OPERATIONS}
+    attempts.close()
+    for cab in attempts.cabs.values():
+        attempts.mount.verify(cab)
+    assert "warning" not in attempts.mount.log()
+
+
+@pytest.mark.parametrize("status", [400, 403, 405, 501])
+def test_head_refused(emulator, mount, status):
+    """Where a host does not take HEAD, one byte tells the size."""
+    emulator.add_cabs(APP, FAILURE, count=2, size=[12345, 0])
+    m = mount()
+    emulator.fault("status", "blob-head", status=status, code="UnsupportedHttpVerb")
+    for cab in emulator.cabs():
+        assert os.stat(m.cab(cab)).st_size == cab["size"]
+        assert emulator.counters()["cabs"][cab["id"]]["get"] == 1
+        m.verify(cab)
 
 
 # --- bodies -----------------------------------------------------------------------------------------------------
@@ -156,26 +188,33 @@ BODIES = {
     "no-range": ("content-range", {"value": None}, "EIO"),
     "nonsense-range": ("content-range", {"value": "bytes 7-3/x"}, "EIO"),
     "unknown-total": ("content-range", {"value": "bytes 0-9/*"}, "EIO"),
+    "longer-than-told": ("content-range", {"value": "bytes 0-9/900000"}, "EIO"),
     "drip": ("drip", {"bytes": 40_000, "ms": 5}, None),
 }
 
 
 @pytest.mark.parametrize("row", BODIES)
-@pytest.mark.parametrize("count", [1, None], ids=["once", "always"])
-def test_body(emulator, mount, row, count):
+def test_body(emulator, mount, row):
     """A body that is not what was asked for is never taken for it: right bytes or an error, and right bytes after."""
     fault, args, expected = BODIES[row]
-    emulator.add_cabs(APP, FAILURE, size=900_000)
-    cab = emulator.cabs()[0]
+    emulator.add_cabs(APP, FAILURE, count=2, size=900_000)
+    once, always = emulator.cabs()
     m = mount(retries=3)
-    os.listdir(m.cab(cab).parent)
-    emulator.fault(fault, "blob-get", **args, **({} if count is None else {"count": count}))
-    if count is None and expected is not None:
-        assert errno_of(m.cab(cab).read_bytes) == expected
-        emulator.clear_faults()
-        within(5, lambda: errno_of(m.cab(cab).read_bytes) is None, "the CAB does not come back")
-    m.verify(cab)
-    assert xattrs(m.cab(cab))["state"] == "cached"
+    os.listdir(m.path / APP / FAILURE)
+    emulator.fault(fault, "blob-get", path=once["id"], count=1, **args)
+    emulator.fault(fault, "blob-get", path=always["id"], **args)
+    readers = [Reader(m.verify, once), Reader(m.cab(always).read_bytes)]
+    for reader in readers:
+        reader.get(30)
+    assert readers[0].error is None
+    assert (errno.errorcode[readers[1].error] if readers[1].error else None) == expected
+    if expected is None:
+        assert readers[1].result == emulator.content(always["id"])
+    emulator.clear_faults()
+    within(5, lambda: errno_of(m.cab(always).read_bytes) is None, "the CAB does not come back")
+    for cab in (once, always):
+        m.verify(cab)
+        assert xattrs(m.cab(cab))["state"] == "cached"
 
 
 def test_far_range_ignored(emulator, mount):
@@ -191,7 +230,8 @@ def test_far_range_ignored(emulator, mount):
         emulator.clear_faults()
         within(5, lambda: errno_of(os.pread, file.fileno(), 4096, 32 * MIB) is None, "it does not come back")
         assert os.pread(file.fileno(), 4096, 32 * MIB) == emulator.content(cab["id"], 32 * MIB, 4096)
-    assert emulator.counters()["cabs"][cab["id"]]["bytes"] < 8 * MIB
+    # Three answers of 40 MiB were cut off: what the sockets had taken by then counts, up to some MiB each.
+    assert emulator.counters()["cabs"][cab["id"]]["bytes"] < 24 * MIB
 
 
 @pytest.mark.parametrize("size, at", [(100_000, 70_000), (3 * MIB, 2 * MIB + 5)])

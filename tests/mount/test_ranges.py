@@ -48,7 +48,7 @@ def check_ranges(emulator, cab, fd, ranges):
         assert os.pread(fd, length, off) == wanted, (off, length)
 
 
-# --- a very large CAB ---------------------------------------------------------------------------------------------------
+# --- a very large CAB -----------------------------------------------------------------------------------------------
 
 
 def test_random_reads_of_a_large_cab(emulator, mount, one):
@@ -104,7 +104,7 @@ def test_sha256sum(emulator, mount, one):
     assert emulator.counters()["cabs"][cab["id"]]["get"] <= 300 // 8 + 16
 
 
-# --- ways to read -------------------------------------------------------------------------------------------------------
+# --- ways to read ---------------------------------------------------------------------------------------------------
 
 
 def test_mmap(emulator, mount, one):
@@ -239,17 +239,17 @@ def test_fifty_readers_of_one_cold_cab(emulator, mount, one):
     assert moved(emulator, cab) <= 1.05 * cab["size"]
 
 
-# --- the edges ----------------------------------------------------------------------------------------------------------
+# --- the edges ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("size", [0, 1, 2, 4095, 4096, 4097, 256 * KIB - 1, 256 * KIB, 256 * KIB + 1, 8 * MIB - 1, 8 * MIB,
-                                  8 * MIB + 1])
+@pytest.mark.parametrize("size", [0, 1, 2, 4095, 4096, 4097, 256 * KIB - 1, 256 * KIB, 256 * KIB + 1, 8 * MIB - 1,
+                                  8 * MIB, 8 * MIB + 1])
 def test_edges(emulator, mount, one, size):
     """Reads across, at and behind the end, of sizes around those that mean something to kernel, plan and host."""
     cab = one(size)
     mounted = mount()
-    ends = [(0, 1), (0, size + 10), (max(0, size - 1), 1), (max(0, size - 1), 100), (size, 1), (size, 4096), (size + 1, 1),
-            (size + 4096, 4096), (size + GIB, 10), (max(0, size - 5000), 10_000)]
+    ends = [(0, 1), (0, size + 10), (max(0, size - 1), 1), (max(0, size - 1), 100), (size, 1), (size, 4096),
+            (size + 1, 1), (size + 4096, 4096), (size + GIB, 10), (max(0, size - 5000), 10_000)]
     random.Random(size).shuffle(ends)
     fd = os.open(mounted.cab(cab), os.O_RDONLY)
     try:
@@ -283,7 +283,8 @@ def test_open_without_read(emulator, mount, one):
     cab = one(100 * MIB)
     mounted = mount()
     fd = os.open(mounted.cab(cab), os.O_RDONLY)
-    wait_until(lambda: xattrs(mounted.cab(cab)).get("kind") and not emulator.counters()["concurrent"]["blobNow"], "it is here")
+    wait_until(lambda: "kind" in xattrs(mounted.cab(cab)) and not emulator.counters()["concurrent"]["blobNow"],
+               "the range is here")
     os.close(fd)
     for _ in range(100):
         os.close(os.open(mounted.cab(cab), os.O_RDONLY))
@@ -312,7 +313,7 @@ def test_close_ends_the_download(emulator, mount, one):
     assert moved(emulator, cab) == before
 
 
-# --- going on -----------------------------------------------------------------------------------------------------------
+# --- going on -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("remount", [False, True], ids=["at once", "after a remount"])
@@ -362,7 +363,7 @@ def test_pages_of_the_kernel(emulator, mount, one):
         os.close(fd)
 
 
-# --- signatures that run out ----------------------------------------------------------------------------------------------
+# --- signatures that run out ----------------------------------------------------------------------------------------
 
 
 def batch_requests(emulator):
@@ -391,7 +392,7 @@ def test_signatures_of_two_seconds_under_a_slow_reader(emulator, mount, one):
         took = time.monotonic() - begin
     assert sha.hexdigest() == emulator.sha256(cab["id"])
     assert moved(emulator, cab) == cab["size"]
-    assert took / 4 - 1 <= batch_requests(emulator) <= took + 3, "addresses are renewed when they run out, not otherwise"
+    assert took / 4 - 1 <= batch_requests(emulator) <= took + 3, "renewed when they run out, not otherwise"
     assert refusals(emulator) <= batch_requests(emulator)
 
 
@@ -427,7 +428,7 @@ def test_signatures_that_have_run_out_already(emulator, mount, one):
     assert batch_requests(emulator) <= 3
 
 
-# --- memory -------------------------------------------------------------------------------------------------------------
+# --- memory ---------------------------------------------------------------------------------------------------------
 
 
 def resident(process, name="VmRSS"):
