@@ -113,7 +113,7 @@ void cab_content_settle (CabContent *self);
 /* read.c: starts what is needed for the bytes of @zone; those before @urgent first.  No lock held. */
 void cab_content_fetch (CabContent *self, CabRange zone, guint64 urgent);
 
-/* read.c: asks all streams to end. No lock held. */
+/* read.c: asks the streams to end, but those that are nearly there unless it has failed.  No lock held. */
 void cab_content_cancel (CabContent *self);
 
 /* read.c: the blob is another one, or the bytes are wrong: everything waiting fails with @error, what is on disk goes. */

@@ -12,6 +12,7 @@ struct Stream {
   CabRefs refs;
   CabContent *content; /* a reference */
   CabPriority priority;
+  guint64 start;
 
   /* owner's lock */
   CabTransfer *transfer; /* NULL until cab_blob_get() has returned; stays until the stream is freed */
@@ -26,6 +27,10 @@ static void stream_drop (Stream *stream) {
   cab_content_drop (stream->content);
   g_free (stream);
 }
+
+/* A transfer that brings bytes and has no more than this to go is let finish when nobody reads any more: giving it up
+ * would cost a connection, and the bytes once more for who comes next. */
+#define LINGER ((guint64) 1 << 20)
 
 /* --- readers ------------------------------------------------------------------------------------------------ */
 
@@ -303,7 +308,7 @@ static Stream *plan_locked (CabContent *self, CabRange zone, guint64 urgent, Cab
   cab_ref_init (&stream->refs);
   stream->content = cab_content_hold (self);
   stream->priority = priority;
-  stream->pos = gap->start;
+  stream->start = stream->pos = gap->start;
   stream->end = gap->end;
   cab_ranges_add (&self->coming, gap->start, gap->end);
   g_queue_push_tail (&self->streams, stream);
@@ -347,6 +352,8 @@ void cab_content_cancel (CabContent *self) {
     streams = streams_of_locked (self, (CabRange){0, G_MAXUINT64});
     for (guint i = 0; i < streams->len; i++) {
       Stream *stream = g_ptr_array_index (streams, i);
+      if (self->phase != CONTENT_FAILED && stream->pos > stream->start && stream->end - stream->pos <= LINGER)
+        continue;
       stream->cancelled = TRUE;
       if (stream->transfer != NULL)
         g_ptr_array_add (started, stream->transfer);
