@@ -106,8 +106,9 @@ def search(directory, secrets, allowed):
                 assert at < 0, f"a secret is in {path}: …{data[max(0, at - 60):at]}"
 
 
-REFUSAL = "<Error><Code>AuthenticationFailed</Code><Message>Signature did not match. String to sign used was r</Message>" \
-          "<AuthenticationErrorDetail>{}</AuthenticationErrorDetail></Error>"
+REFUSAL = ("<Error><Code>AuthenticationFailed</Code><Message>Signature did not match.</Message>"
+           "<AuthenticationErrorDetail>String to sign used was {}</AuthenticationErrorDetail></Error>")
+SECRET = "Correct~Horse+Battery/Staple=8"
 
 FAULTS = [
     # what goes wrong after everything was right once
@@ -140,9 +141,9 @@ FAULTS = [
 
 def test_no_secret_anywhere(emulator, directory):
     """A mount at debug level, through everything that goes right and wrong, leaves no secret behind."""
-    emulator.config(clientSecret="Correct~Horse+Battery/Staple=8")
+    emulator.config(clientSecret=SECRET)
     with contextlib.closing(Recorder(emulator.api)) as api, contextlib.closing(Recorder(emulator.login)) as login:
-        secrets = {"Correct~Horse+Battery/Staple=8", urllib.parse.quote_plus("Correct~Horse+Battery/Staple=8"), "sesame"}
+        secrets = {SECRET, urllib.parse.quote_plus(SECRET), "sesame"}
         m = Mount(emulator, directory, driver=[APP, OTHER_APP], listing_ttl=0, timeout=3, retries=2,
                   api_url=api.url, login_url=login.url)
         for number, faults in enumerate(FAULTS):
@@ -228,7 +229,7 @@ def refused(m, cab):
 ], ids=["foreign", "user-info", "user-info-host", "user-info-port", "fragment", "backslash", "suffix", "ftp", "file",
         "no-scheme", "relative", "no-slashes", "bracket", "blank", "newline", "nonsense"])
 def test_address_refused(emulator, mount, trap, url, listed):
-    """An address that is not clearly one of the allowed hosts is EACCES, and nobody is asked; not the service either."""
+    """An address that is not clearly one of the allowed hosts is EACCES, and nobody is asked."""
     blob = emulator.blob.split("//")[1]
     text = url.replace("{trap}", trap.host).replace("{blob}", blob)
     emulator.add_cabs(APP, FAILURE, url=text)
