@@ -411,6 +411,7 @@ gboolean cab_contents_local (CabContents *self, const CabScope *scope, const Cab
     content = g_hash_table_lookup (self->table, key);
     if (content == NULL || content->phase != CONTENT_READY)
       return FALSE;
+    content->users++; /* a user, or it could retire and close its object under us */
     cab_content_hold (content);
     out->bytes = cab_ranges_total (&content->have);
     out->complete = atomic_load (&content->complete);
@@ -422,6 +423,6 @@ gboolean cab_contents_local (CabContents *self, const CabScope *scope, const Cab
   gsize got;
   if (head && cab_content_read_now (content, 0, sizeof bytes, bytes, &got))
     g_strlcpy (out->kind, cab_content_kind (bytes, got), sizeof out->kind);
-  cab_content_drop (content);
+  cab_content_unref (content);
   return TRUE;
 }

@@ -505,6 +505,38 @@ static void test_full (Fixture *f, gconstpointer unused) {
   g_test_assert_expected_messages ();
 }
 
+static atomic_bool looking;
+
+static void *look_on (void *data) {
+  Fixture *f = data;
+  CabRecord record = record_of ("a");
+  while (atomic_load (&looking)) {
+    CabLocal local;
+    cab_cache_local (f->cache, f->scope, &record, &local);
+    g_free (local.etag);
+    g_free (local.md5);
+  }
+  return NULL;
+}
+
+/* Who looks at the attributes of a CAB that is just being closed must not find its file gone. */
+static void test_look_while_closing (Fixture *f, gconstpointer unused) {
+  pthread_t thread;
+  fake_set_blob (1000, "\"small\"");
+  atomic_store (&looking, TRUE);
+  g_assert_cmpint (pthread_create (&thread, NULL, look_on, f), ==, 0);
+  for (guint i = 0; i < 1000; i++) {
+    g_auto (Result) opened = RESULT_INIT;
+    if (open_now (f, "a", &opened) == NULL && calls_of (&opened) == 0 && i == 0)
+      fake_answer_get (take_get (), G_MAXUINT64, 65536, NULL);
+    wait_for (&opened);
+    g_assert_no_error (opened.error);
+    cab_content_unref (opened.content);
+  }
+  atomic_store (&looking, FALSE);
+  pthread_join (thread, NULL);
+}
+
 /* --- many at once --------------------------------------------------------------------------------------------- */
 
 /* Answers transfers as a bad network would: in pieces, cut, refused. */
@@ -586,6 +618,7 @@ int main (int argc, char **argv) {
   CACHE_TEST ("read/deadline", test_read_deadline);
   CACHE_TEST ("read/partial-survives", test_partial_survives);
   CACHE_TEST ("full", test_full);
+  CACHE_TEST ("look-while-closing", test_look_while_closing);
   CACHE_TEST ("crowd", test_crowd);
   return g_test_run ();
 }
