@@ -525,7 +525,7 @@ static void test_look_while_closing (Fixture *f, gconstpointer unused) {
   fake_set_blob (1000, "\"small\"");
   atomic_store (&looking, TRUE);
   g_assert_cmpint (pthread_create (&thread, NULL, look_on, f), ==, 0);
-  for (guint i = 0; i < 1000; i++) {
+  for (guint i = 0; i < 20000; i++) {
     g_auto (Result) opened = RESULT_INIT;
     if (open_now (f, "a", &opened) == NULL && calls_of (&opened) == 0 && i == 0)
       fake_answer_get (take_get (), G_MAXUINT64, 65536, NULL);
