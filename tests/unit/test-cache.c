@@ -527,7 +527,9 @@ static void test_look_while_closing (Fixture *f, gconstpointer unused) {
   g_assert_cmpint (pthread_create (&thread, NULL, look_on, f), ==, 0);
   for (guint i = 0; i < 20000; i++) {
     g_auto (Result) opened = RESULT_INIT;
-    if (open_now (f, "a", &opened) == NULL && calls_of (&opened) == 0 && i == 0)
+    CabRecord record = record_of ("a");
+    cab_cache_open (f->cache, f->scope, &record, CAB_REACH_NETWORK, on_open, &opened);
+    if (i == 0) /* the one time that bytes come; from then on they are in the cache */
       fake_answer_get (take_get (), G_MAXUINT64, 65536, NULL);
     wait_for (&opened);
     g_assert_no_error (opened.error);
