@@ -190,7 +190,7 @@ void cab_content_set_facts (CabContent *self, guint64 size, const char *etag, gi
 }
 
 /* Takes over what the store has; TRUE if that is enough to answer who opens. */
-static gboolean take_map (CabContent *self, CabMap *map) {
+static gboolean take_map_locked (CabContent *self, CabMap *map) {
   if (map->born == NULL || (map->have.count == 0 && map->size > 0))
     return FALSE;
   cab_content_set_facts (self, map->size, map->etag, map->modified);
@@ -212,16 +212,19 @@ static void begin (CabContent *self) {
   g_autofree char *owner = cab_content_owner (self->scope);
   const CabObjectKey key = {owner, self->expires, self->id};
   self->object = cab_object_open (self->owner->options.store, &key, &map);
-  if (!take_map (self, &map)) {
-    cab_content_fetch (self, (CabRange){0, CAB_PLAN_HEAD}, CAB_PLAN_HEAD);
-    return;
-  }
-  GQueue openers;
+  GQueue openers = G_QUEUE_INIT;
+  gboolean ready;
   {
-    CAB_LOCK_SCOPE (&self->owner->lock);
-    cab_content_ready_locked (self, &openers);
+    CAB_LOCK_SCOPE (
+        &self->owner->lock); /* a directory that is shown asks what is here, also of one that opens */
+    ready = take_map_locked (self, &map);
+    if (ready)
+      cab_content_ready_locked (self, &openers);
   }
-  cab_content_answer_openers (self, &openers, NULL);
+  if (ready)
+    cab_content_answer_openers (self, &openers, NULL);
+  else
+    cab_content_fetch (self, (CabRange){0, CAB_PLAN_HEAD}, CAB_PLAN_HEAD);
 }
 
 typedef enum { JOIN_CREATED, JOIN_WAITS, JOIN_ANSWER } JoinResult;

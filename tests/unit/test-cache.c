@@ -513,6 +513,7 @@ static void *look_on (void *data) {
   while (atomic_load (&looking)) {
     CabLocal local;
     cab_cache_local (f->cache, f->scope, &record, &local);
+    cab_cache_bytes (f->cache, f->scope, &record);
     g_free (local.etag);
     g_free (local.md5);
   }
