@@ -225,34 +225,28 @@ static gboolean list_application (CabFsOptions *fs, const char *family, const ch
   return TRUE;
 }
 
-/* Keys that list applications are called by their family. */
-static gboolean set_applications (CabConfig *config, const CabKey *key, const char *text, const char *base,
-                                  GError **error) {
+/* Keys that list applications are called by their family; @shape says what @is_id takes. */
+static gboolean list_ids (CabConfig *config, const CabKey *key, const char *text,
+                          gboolean (*is_id) (const char *), const char *shape, GError **error) {
   g_auto (GStrv) ids = cab_value_list (text);
   for (guint i = 0; ids[i] != NULL; i++) {
-    if (!cab_name_is_application (ids[i]))
-      return cab_value_refuse (
-          error,
-          "\"%s\" is not an application ID; 8 to 20 digits, or 12 upper-case letters and digits, "
-          "with ; between two",
-          ids[i]);
+    if (!is_id (ids[i]))
+      return cab_value_refuse (error, "\"%s\" is not %s, with ; between two", ids[i], shape);
     if (!list_application (&config->fs, key->name, ids[i], error))
       return FALSE;
   }
   return TRUE;
 }
 
+static gboolean set_applications (CabConfig *config, const CabKey *key, const char *text, const char *base,
+                                  GError **error) {
+  return list_ids (config, key, text, cab_name_is_application,
+                   "an application ID; 8 to 20 digits, or 12 upper-case letters and digits", error);
+}
+
 static gboolean set_store (CabConfig *config, const CabKey *key, const char *text, const char *base,
                            GError **error) {
-  g_auto (GStrv) ids = cab_value_list (text);
-  for (guint i = 0; ids[i] != NULL; i++) {
-    if (!cab_name_is_store (ids[i]))
-      return cab_value_refuse (
-          error, "\"%s\" is not a Store ID; 12 upper-case letters and digits, with ; between two", ids[i]);
-    if (!list_application (&config->fs, key->name, ids[i], error))
-      return FALSE;
-  }
-  return TRUE;
+  return list_ids (config, key, text, cab_name_is_store, "a Store ID; 12 upper-case letters and digits", error);
 }
 
 /* Where no application is asked for, the family's name stands in for one. */
