@@ -7,6 +7,7 @@
 Every mount has a directory of its own, is always taken away, and its log is searched: for findings of the sanitizers, for
 secrets, and for words that a sound program does not say.
 """
+import errno
 import os
 import re
 import shutil
@@ -236,6 +237,20 @@ def wait_until(true, what, timeout=30):
         assert time.monotonic() < deadline, f"in vain: {what}"
         time.sleep(0.02)
     return value
+
+
+def within(seconds, true, what):
+    """The same with a bound that matters."""
+    return wait_until(true, what, seconds)
+
+
+def errno_of(func, *args):
+    """The name of the error that a call ends with; None if it does not fail."""
+    try:
+        func(*args)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return None
 
 
 def read_at(path, off, length):

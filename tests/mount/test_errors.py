@@ -9,26 +9,10 @@ import time
 import pytest
 
 from conftest import APP, FAILURE, OTHER_FAILURE
-from mount import Reader, read_at, tool, xattrs
+from mount import Reader, errno_of, read_at, tool, within, xattrs
 
 MIB = 1 << 20
 HEAD = 256 << 10  # what the first request for a CAB brings
-
-
-def errno_of(func, *args):
-    """The name of the error that a call ends with; None if it does not fail."""
-    try:
-        func(*args)
-    except OSError as error:
-        return errno.errorcode[error.errno]
-    return None
-
-
-def within(seconds, condition, what):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 class Operation:

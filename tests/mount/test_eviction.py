@@ -6,18 +6,11 @@ import time
 import pytest
 
 from conftest import APP, FAILURE, OTHER_FAILURE
-from mount import MountError, Reader, xattrs
+from mount import MountError, Reader, within, xattrs
 
 MIB = 1 << 20
 SLACK = 16 * MIB  # a sweep comes with every 8 MiB that were written
 DAY = 86400
-
-
-def within(seconds, condition, what):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 def on_disk(m):

@@ -2,7 +2,6 @@
 """Every family of the services through the same tree: one table drives what differs."""
 import collections
 import datetime
-import errno
 import os
 import subprocess
 import time
@@ -11,7 +10,7 @@ import pytest
 
 from families import (BATCH_TOP, BY_DETAILS, BY_NAME, DAY, DETAILS_TOP, FAMILIES, HITS_TOP, SYSTEM, add_failure, counts,
                       everything, failure_of, iso, name_of, questions, tree, tree_of)
-from mount import tool, xattrs
+from mount import errno_of, tool, xattrs
 
 A, B = failure_of(0x1fd83f6d), failure_of(0x0137ef52)
 
@@ -25,14 +24,6 @@ def listed(path):
 
 def names(ids):
     return sorted(f"{cab}.cab" for cab in ids)
-
-
-def error_of(func, *args):
-    try:
-        func(*args)
-    except OSError as error:
-        return errno.errorcode[error.errno]
-    return None
 
 
 def open_once(path):
@@ -111,7 +102,7 @@ def test_by_name(emulator, mount, family):
     assert os.stat(mounted.cab(cab)).st_size == 1000
     mounted.verify(cab)
     assert family.lists[0] not in counts(emulator)
-    assert error_of(os.stat, mounted.path / family.application / B) == "ENOENT"
+    assert errno_of(os.stat, mounted.path / family.application / B) == "ENOENT"
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family.named], ids=name_of)
@@ -128,7 +119,7 @@ def test_family_of_what_is_not_listed(emulator, mount, family):
 def test_names_of_families_are_no_applications(emulator, mount, name):
     """A family without applications is there only when it is configured."""
     root = mount(driver=None).path
-    assert error_of(os.stat, root / name) == "ENOENT"
+    assert errno_of(os.stat, root / name) == "ENOENT"
     assert counts(emulator) == {}
 
 
@@ -291,8 +282,8 @@ def test_gone(emulator, mount, family, status, error):
             assert listed(root / other.application / failure) == names(ids)
         mounted.verify(emulator.cabs(other.application)[0])
     for _ in range(2):
-        assert error_of(os.listdir, root / family.application) == error
-        assert error_of(os.listdir, root / family.application / A) == error
+        assert errno_of(os.listdir, root / family.application) == error
+        assert errno_of(os.listdir, root / family.application / A) == error
     assert listed(root) == sorted(family.application for family in FAMILIES)
     lines = [line for line in mounted.log().splitlines() if "is not available" in line]
     assert len(lines) == 1 and f'family "{family.name}" is not available' in lines[0], lines
@@ -327,7 +318,7 @@ def test_not_downloadable(emulator, mount, family):
     folder = mounted.path / family.application / A
     assert listed(folder) == names([good, denied])
     emulator.reset_counters()
-    assert [error_of(open_once, folder / f"{denied}.cab") for _ in range(3)] == ["EACCES"] * 3
+    assert [errno_of(open_once, folder / f"{denied}.cab") for _ in range(3)] == ["EACCES"] * 3
     assert os.stat(folder / f"{denied}.cab").st_size == 0
     assert counts(emulator) == {}
     assert xattrs(folder / f"{denied}.cab")["cabDownloadable"] == "false"
@@ -346,7 +337,7 @@ def test_refused_cab(emulator, mount, family):
     folder = mounted.path / family.application / A
     assert listed(folder) == names([good, denied])
     issued = emulator.counters(cabs=False)["tokensIssued"]
-    assert [error_of(open_once, folder / f"{denied}.cab") for _ in range(5)] == ["EACCES"] * 5
+    assert [errno_of(open_once, folder / f"{denied}.cab") for _ in range(5)] == ["EACCES"] * 5
     found = emulator.counters()
     assert found["tokensIssued"] <= issued + 1
     assert found["cabs"][denied]["cabdownload"] <= 2
@@ -393,7 +384,7 @@ def test_redirects_that_lead_nowhere(emulator, mount, form, errors):
     mounted = mount(**{"driver": None, **family.options}, sizes="lazy", retries=2)
     folder = mounted.path / family.application / A
     assert listed(folder) == names([good, bad])
-    assert error_of(open_once, folder / f"{bad}.cab") in errors
+    assert errno_of(open_once, folder / f"{bad}.cab") in errors
     assert emulator.counters()["cabs"][bad]["cabdownload"] <= 3
     assert f"{bad}" in mounted.log()
     mounted.verify({cab["id"]: cab for cab in emulator.cabs()}[good])

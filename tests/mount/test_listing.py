@@ -15,7 +15,7 @@ import uuid
 import pytest
 
 from conftest import APP, FAILURE, OTHER_APP, OTHER_FAILURE
-from mount import PROGRAM, Reader, wait_in_fuse, wait_until, xattrs
+from mount import PROGRAM, Reader, errno_of, wait_in_fuse, wait_until, xattrs
 
 DAY = 86400
 LISTS = ("hits", "details", "batch")
@@ -27,15 +27,6 @@ def file_names(ids):
 
 def listed(path):
     return sorted(os.listdir(path))
-
-
-def error_of(func, *args):
-    """The name of the errno that @func fails with, or None."""
-    try:
-        func(*args)
-    except OSError as error:
-        return errno.errorcode[error.errno]
-    return None
 
 
 def requests_of(emulator, *endpoints):
@@ -85,13 +76,13 @@ def test_failure_without_cabs(emulator, mount, first_look_above):
     if first_look_above:
         assert listed(root / APP) == [FAILURE]
     assert listed(root / APP / FAILURE) == []
-    assert error_of(os.listdir, root / APP / OTHER_FAILURE) == "ENOENT"
+    assert errno_of(os.listdir, root / APP / OTHER_FAILURE) == "ENOENT"
     assert listed(root / APP) == [FAILURE]
     assert requests_of(emulator, *LISTS) == {"hits": 1, "details": 0, "batch": 2}
 
     emulator.reset_counters()
     assert listed(root / APP / FAILURE) == []
-    assert error_of(os.stat, root / APP / OTHER_FAILURE) == "ENOENT"
+    assert errno_of(os.stat, root / APP / OTHER_FAILURE) == "ENOENT"
     assert no_request(emulator)
 
 
@@ -139,8 +130,8 @@ def test_names_that_can_never_be(emulator, mount, below, names):
     listed(root / APP)  # so that the failure is known; its CABs are not
     emulator.reset_counters()
     directory = root.joinpath(*below)
-    assert {name: error_of(os.stat, directory / name) for name in names} == dict.fromkeys(names, "ENOENT")
-    assert {name: error_of(os.open, directory / name, os.O_RDONLY) for name in names} == dict.fromkeys(names, "ENOENT")
+    assert {name: errno_of(os.stat, directory / name) for name in names} == dict.fromkeys(names, "ENOENT")
+    assert {name: errno_of(os.open, directory / name, os.O_RDONLY) for name in names} == dict.fromkeys(names, "ENOENT")
     assert no_request(emulator)
 
 
@@ -150,9 +141,9 @@ def test_cab_that_is_not_listed(emulator, mount):
     folder = mount().path / APP / FAILURE
     listed(folder)
     emulator.reset_counters()
-    assert error_of(os.stat, folder / f"{OTHER_FAILURE}.cab") == "ENOENT"
-    assert error_of(os.stat, folder / ids[0]) == "ENOENT"
-    assert error_of(os.listdir, folder / f"{ids[0]}.cab") == "ENOTDIR"
+    assert errno_of(os.stat, folder / f"{OTHER_FAILURE}.cab") == "ENOENT"
+    assert errno_of(os.stat, folder / ids[0]) == "ENOENT"
+    assert errno_of(os.listdir, folder / f"{ids[0]}.cab") == "ENOTDIR"
     assert requests_of(emulator, *LISTS, "blob-get") == {"hits": 0, "details": 0, "batch": 0, "blob-get": 0}
 
 
@@ -193,8 +184,8 @@ def test_unknown_application(emulator, mount):
     root = mount().path
     assert stat.S_ISDIR(os.stat(root / OTHER_APP).st_mode)
     assert no_request(emulator)
-    assert error_of(os.listdir, root / OTHER_APP) == "ENOENT"
-    assert error_of(os.listdir, root / OTHER_APP / FAILURE) == "ENOENT"
+    assert errno_of(os.listdir, root / OTHER_APP) == "ENOENT"
+    assert errno_of(os.listdir, root / OTHER_APP / FAILURE) == "ENOENT"
     assert listed(root) == [APP]
 
 
@@ -214,10 +205,10 @@ def test_failure_where_failures_cannot_be_listed(emulator, mount):
     ids = emulator.add_cabs(APP, FAILURE, count=2)
     emulator.fault("status", "hits", status=403)
     root = mount().path
-    assert error_of(os.listdir, root / APP) == "EACCES"
+    assert errno_of(os.listdir, root / APP) == "EACCES"
     assert listed(root / APP / FAILURE) == file_names(ids)
     assert listed(root / APP) == [FAILURE]
-    assert error_of(os.listdir, root / APP / OTHER_FAILURE) == "ENOENT"
+    assert errno_of(os.listdir, root / APP / OTHER_FAILURE) == "ENOENT"
 
 
 def test_undownloadable(emulator, mount):
@@ -228,12 +219,12 @@ def test_undownloadable(emulator, mount):
     shown = mount().path / APP / FAILURE
     assert listed(shown) == file_names([good, denied, without])
     emulator.reset_counters()
-    assert [error_of(os.open, shown / f"{cab}.cab", os.O_RDONLY) for cab in (denied, without)] == ["EACCES"] * 2
+    assert [errno_of(os.open, shown / f"{cab}.cab", os.O_RDONLY) for cab in (denied, without)] == ["EACCES"] * 2
     assert [os.stat(shown / f"{cab}.cab").st_size for cab in (denied, without)] == [0, 0]
     assert no_request(emulator)
     hidden = mount(undownloadable="hide").path / APP / FAILURE
     assert listed(hidden) == file_names([good])
-    assert error_of(os.stat, hidden / f"{denied}.cab") == "ENOENT"
+    assert errno_of(os.stat, hidden / f"{denied}.cab") == "ENOENT"
 
 
 # --- what is asked --------------------------------------------------------------------------------------------------
@@ -263,7 +254,7 @@ def test_window(emulator, mount, options, first, last):
     before = utc_day()
     path = mount(**options).path / APP
     listed(path)
-    error_of(os.listdir, path / FAILURE)
+    errno_of(os.listdir, path / FAILURE)
     if before != utc_day():
         pytest.skip("midnight came in between")
     first, last = date(first, before), date(last, before)
@@ -465,9 +456,9 @@ def test_answers_that_are_no_lists(emulator, mount):
     for text in ("", "{}", "[]", "null", '{"Value": null}', '{"Value": {}}', '{"Value": [', "<html></html>",
                  '{"code": "x", "data": []}'):
         fault = emulator.fault("answer", "batch", status=200, text=text)
-        assert wait_until(lambda: error_of(os.listdir, path / FAILURE), text) == "EIO", text
+        assert wait_until(lambda: errno_of(os.listdir, path / FAILURE), text) == "EIO", text
         emulator.clear_faults(fault)
-    assert wait_until(lambda: error_of(os.listdir, path / FAILURE) is None, "a good list")
+    assert wait_until(lambda: errno_of(os.listdir, path / FAILURE) is None, "a good list")
 
 
 # --- lists that change ----------------------------------------------------------------------------------------------
@@ -488,7 +479,7 @@ def test_changes_show_after_the_ttl(emulator, mount, ttl):
     assert listed(folder) == file_names(ids), "the old list is not shown while the new one comes"
     emulator.clear_faults(hold)
     wait_until(lambda: listed(folder) == file_names(ids[10:] + [new]), "the new list")
-    wait_until(lambda: error_of(os.stat, folder / f"{ids[0]}.cab") == "ENOENT", "the removed one is gone by name")
+    wait_until(lambda: errno_of(os.stat, folder / f"{ids[0]}.cab") == "ENOENT", "the removed one is gone by name")
     assert os.stat(folder / f"{new}.cab").st_size == 200
     for cab in ids[10:]:
         emulator.remove_cab(cab)
@@ -509,9 +500,9 @@ def test_new_cab_after_a_failed_lookup(emulator, mount):
     """That a name was not there is not remembered beyond the TTL."""
     folder = mount(listing_ttl=1).path / APP / FAILURE
     emulator.add_cabs(APP, FAILURE, ids=["old"])
-    assert error_of(os.stat, folder / "new.cab") == "ENOENT"
+    assert errno_of(os.stat, folder / "new.cab") == "ENOENT"
     emulator.add_cabs(APP, FAILURE, ids=["new"])
-    wait_until(lambda: error_of(os.stat, folder / "new.cab") is None, "the new CAB")
+    wait_until(lambda: errno_of(os.stat, folder / "new.cab") is None, "the new CAB")
 
 
 def test_open_directory_keeps_its_entries(emulator, mount):
@@ -647,7 +638,7 @@ def test_attributes_of_others(emulator, mount):
     emulator.reset_counters()
     for name in ("security.selinux", "security.capability", "security.ima", "system.posix_acl_access", "user.x",
                  "user.cabfs", "user.cabfs.", "user.cabfs.nothing", "trusted.overlay.opaque"):
-        assert error_of(os.getxattr, path, name) in ("ENODATA", "ENOTSUP"), name
+        assert errno_of(os.getxattr, path, name) in ("ENODATA", "ENOTSUP"), name
     assert no_request(emulator)
     assert os.getxattr(path, "user.cabfs.state") == b"remote"
     libc = ctypes.CDLL(None, use_errno=True)
@@ -789,10 +780,10 @@ def test_nothing_can_be_written(emulator, mount):
     path = mounted.cab(cab)
     before = os.stat(path)
     emulator.reset_counters()
-    tried = {name: error_of(func, *arguments) for name, func, arguments in writes(path, path.parent)}
+    tried = {name: errno_of(func, *arguments) for name, func, arguments in writes(path, path.parent)}
     for directory in (mounted.path, mounted.path / APP):
-        tried[f"create in {directory.name}"] = error_of(os.open, directory / "x", os.O_WRONLY | os.O_CREAT)
-        tried[f"mkdir in {directory.name}"] = error_of(os.mkdir, directory / "x")
+        tried[f"create in {directory.name}"] = errno_of(os.open, directory / "x", os.O_WRONLY | os.O_CREAT)
+        tried[f"mkdir in {directory.name}"] = errno_of(os.mkdir, directory / "x")
     assert tried == dict.fromkeys(tried, "EROFS")
     assert requests_of(emulator, *LISTS, "blob-get") == {"hits": 0, "details": 0, "batch": 0, "blob-get": 0}
     assert os.stat(path) == before

@@ -10,29 +10,13 @@ import time
 import pytest
 
 from conftest import APP, FAILURE, OTHER_FAILURE
-from mount import Mount, Reader, xattrs
+from mount import Mount, Reader, errno_of, within, xattrs
 
 LISTS = ["batch", "details"]  # the two ways to the CABs of a failure
 
 
 def failure(number):
     return f"1fd83f6d-9fe0-96ec-2c47-{number:012}"
-
-
-def errno_of(func, *args):
-    """The name of the error that a call ends with; None if it does not fail."""
-    try:
-        func(*args)
-    except OSError as error:
-        return errno.errorcode[error.errno]
-    return None
-
-
-def within(seconds, condition, what):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 def stale(path):

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from families import BY_NAME, FAMILIES, PRODUCT_LISTS, add_failure, counts, everything, failure_of, questions, tree, tree_of
-from mount import wait_until, xattrs
-from test_families import error_of, listed
+from mount import errno_of, wait_until, xattrs
+from test_families import listed
 
 A = failure_of(0x1fd83f6d)
 DRIVERS = [str(13984104677400476 + number) for number in range(5)]
@@ -175,7 +175,7 @@ def test_all_lists_fail(emulator, mount):
     emulator.fault("status", PRODUCT_LISTS, status=503)
     mounted = discover(mount, retries=1, driver=DRIVERS[:1], account_families=["hardware"])
     assert listed(mounted.path) == sorted([DRIVERS[0], "hardware"])
-    assert error_of(os.stat, mounted.path / "hardware") is None
+    assert errno_of(os.stat, mounted.path / "hardware") is None
     assert len(complaints(mounted)) == 3
 
 

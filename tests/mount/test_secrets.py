@@ -6,13 +6,12 @@ import os
 import re
 import socket
 import threading
-import time
 import urllib.parse
 
 import pytest
 
 from conftest import APP, FAILURE, OTHER_APP, OTHER_FAILURE
-from mount import Mount, xattrs
+from mount import Mount, within, xattrs
 from recorder import Recorder
 
 
@@ -60,13 +59,6 @@ def reads(path):
     with contextlib.suppress(OSError):
         return path.read_bytes() is not None
     return False
-
-
-def within(seconds, condition, what):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
 
 
 def walk(m, failure):

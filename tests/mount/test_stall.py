@@ -12,7 +12,7 @@ import time
 import pytest
 
 from conftest import APP, FAILURE, OTHER_APP, OTHER_FAILURE
-from mount import Reader, is_mounted, tool, xattrs
+from mount import Reader, is_mounted, tool, within, xattrs
 
 READERS = 40
 CONNECTIONS = 16  # the default
@@ -140,13 +140,6 @@ def start_cat(path):
     return subprocess.Popen([tool("env"), "--default-signal=INT", "cat", path], stdout=subprocess.DEVNULL)
 
 
-def wait_until(condition, what, timeout=10):
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.02)
-
-
 @kinds
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_killed_reader(emulator, mount, kind, number):
@@ -178,7 +171,7 @@ def test_nobody_waits_any_more(emulator, mount, kind, number):
         cat.send_signal(number)
         assert cat.wait(AT_ONCE) == -number
     if kind[0] == "stall":  # an open() that was interrupted leaves its download to whoever comes next
-        wait_until(lambda: emulator.counters(cabs=False)["held"] == 0, "the download goes on for nobody")
+        within(10, lambda: emulator.counters(cabs=False)["held"] == 0, "the download goes on for nobody")
     emulator.clear_faults(fault)
     m.verify(cab)
 
