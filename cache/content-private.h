@@ -61,6 +61,7 @@ struct CabContent {
   guint64 version;
 
   atomic_bool complete; /* every byte is here: reads need no lock */
+  atomic_bool verified; /* and they were compared with the MD5, or none is known */
   atomic_bool failing;  /* FAILED, for who has not the lock */
 
   /* owner's lock */
@@ -79,7 +80,6 @@ struct CabContent {
   gint64 trouble_us;
   guint64 unsaved; /* bytes that no map speaks of */
   gboolean saving;
-  gboolean verified; /* its bytes were compared with the MD5, or there is none */
 
   gboolean asked; /* the save job's: the host was asked for its MD5 because the bytes have another one */
 };

@@ -123,6 +123,7 @@ static CabContent *content_new_locked (CabContents *owner, const CabScope *scope
   self->expires = record->expires;
   self->blob = cab_blob_new (owner->options.client, scope, record);
   atomic_init (&self->complete, FALSE);
+  atomic_init (&self->verified, FALSE);
   atomic_init (&self->failing, FALSE);
   self->progress_us = g_get_monotonic_time ();
   g_queue_init (&self->streams);
@@ -201,7 +202,7 @@ static gboolean take_map_locked (CabContent *self, CabMap *map) {
   self->have = map->have;
   map->have = (CabRanges) CAB_RANGES_INIT;
   gboolean complete = cab_ranges_has (&self->have, 0, self->size);
-  self->verified = complete; /* it was when it was saved as complete */
+  atomic_store (&self->verified, complete); /* it was when it was saved as complete */
   atomic_store (&self->complete, complete);
   return TRUE;
 }
@@ -372,6 +373,12 @@ void cab_contents_tick (CabContents *self, gint64 now_us) {
 
 guint64 cab_content_size (const CabContent *self) {
   return self->size;
+}
+
+int cab_content_descriptor (CabContent *self) {
+  gboolean good =
+      atomic_load (&self->complete) && atomic_load (&self->verified) && !atomic_load (&self->failing);
+  return good ? cab_object_descriptor (self->object) : -1;
 }
 
 guint64 cab_content_version (const CabContent *self) {

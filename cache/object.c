@@ -220,6 +220,10 @@ gboolean cab_object_read (CabObject *self, guint64 off, void *bytes, gsize len, 
   return TRUE;
 }
 
+int cab_object_descriptor (const CabObject *self) {
+  return self->fd;
+}
+
 gboolean cab_object_save (CabObject *self, CabMap *map, GError **error) {
   if (self->is_private || !is_linked (self->fd))
     return TRUE;

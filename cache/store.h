@@ -64,6 +64,9 @@ gboolean cab_object_write (CabObject *self, guint64 off, const void *bytes, gsiz
 /* Reads exactly @len bytes: FALSE with @error otherwise (somebody cut the file). */
 gboolean cab_object_read (CabObject *self, guint64 off, void *bytes, gsize len, GError **error);
 
+/* The object's own, valid while it is open; -1 for one that takes nothing. */
+int cab_object_descriptor (const CabObject *self);
+
 /* Puts the data on disk, then @map, whose `inode` and `born` are filled in.  Blocks.  Does nothing for a private
  * object or one that was removed meanwhile. */
 gboolean cab_object_save (CabObject *self, CabMap *map, GError **error);

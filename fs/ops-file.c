@@ -6,7 +6,9 @@
 #include <fcntl.h>
 
 #include "client/error.h"
+#include "fs/kernel.h"
 #include "fs/ops-private.h"
+#include "fs/passthrough.h"
 
 static CabFile *file_of (const struct fuse_file_info *info) {
   return (CabFile *) (gsize) info->fh;
@@ -24,6 +26,7 @@ static void close_file (CabFs *fs, CabFile *file) {
     CAB_LOCK_SCOPE (&fs->lock);
     g_hash_table_steal (fs->open_files, file);
   }
+  cab_passthrough_leave (fs, file);
   /* How much of it is here has changed. */
   cab_notify_attributes (fs->notify, file->node->ino);
   cab_file_free (file);
@@ -41,7 +44,7 @@ static gboolean is_resized (const CabFile *file) {
 
 static void reply_file (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabFile *file) {
   CabNode *node = file->node;
-  if (is_resized (file)) {
+  if (is_resized (file) || !cab_passthrough_enter (fs, file)) {
     cab_file_free (file);
     fuse_reply_err (req, ESTALE);
     return;
@@ -58,7 +61,7 @@ static void reply_file (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, 
   info->noflush = 1; /* nothing is ever written */
   if (!info->keep_cache)
     cab_notify_attributes (fs->notify, node->ino);
-  if (fuse_reply_open (req, info) != 0)
+  if (cab_kernel_reply_open (req, info, file->backing) != 0)
     close_file (fs, file);
 }
 
@@ -70,7 +73,7 @@ static void on_open (gpointer data, CabContent *content, const GError *error) {
   }
   fuse_req_t req = cab_call_take (call);
   CabFile *file = g_new (CabFile, 1);
-  *file = (CabFile){cab_node_ref (call->node), content};
+  *file = (CabFile){.node = cab_node_ref (call->node), .content = content};
   if (req != NULL)
     reply_file (call->fs, req, &call->info, file);
   else

@@ -37,6 +37,7 @@ struct CabFs {
 typedef struct {
   CabNode *node;
   CabContent *content;
+  int backing; /* passthrough.h */
 } CabFile;
 
 /* --- a request that waits --- */

@@ -16,7 +16,9 @@ enum {
   MAX_BACKGROUND = 256, /* reads under way in the kernel; its 12 let a stalled download hold up cached reads */
   WORKERS_MIN = 2,
   WORKERS_MAX = 4, /* they never block; more only get in each other's way */
-  READ_AHEAD_KIB = 4096,
+  /* What a sequential reader has under way in the kernel.  4096 would be a little faster still, but it is also what a
+   * page fault of a debugger brings around the page it wants. */
+  READ_AHEAD_KIB = 1024,
 };
 
 struct CabSession {
@@ -96,6 +98,7 @@ void cab_session_tune (struct fuse_conn_info *conn) {
                                    FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE;
   conn->want |= wanted & conn->capable;
   conn->want &= ~unwanted;
+  cab_kernel_tune (conn);
   conn->max_background = MAX_BACKGROUND;
   conn->congestion_threshold = MAX_BACKGROUND * 3 / 4;
   conn->max_readahead = READ_AHEAD_KIB * 1024;

@@ -19,6 +19,13 @@
 
 typedef enum { CAB_NODE_ROOT, CAB_NODE_APPLICATION, CAB_NODE_FAILURE, CAB_NODE_CAB } CabNodeKind;
 
+/* Open files of a node: fs/passthrough.h. */
+typedef struct {
+  guint count;
+  int backing;     /* of those that are open: the kernel's number of the file it reads, 0 if it asks us */
+  guint64 version; /* of the bytes in that file */
+} CabOpens;
+
 typedef struct CabTree CabTree;
 
 /* Public members are set at creation, or atomic. */
@@ -37,6 +44,7 @@ struct CabNode {
   atomic_ullong size; /* bytes, or CAB_SIZE_UNKNOWN */
   atomic_ullong
       version; /* of the bytes that the kernel's page cache may hold, or of the entries it may keep; 0: none */
+  CabOpens opens;    /* lock of CabFs */
   guint cached_dirs; /* lock of CabFs: open directories that the kernel reads through what it keeps */
 
   /* the tree's */
