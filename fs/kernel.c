@@ -107,7 +107,7 @@ static ssize_t write_init_reply (int fd, const struct iovec *iov) {
 void cab_kernel_tune (struct fuse_conn_info *conn) {
 #if LIBFUSE_HAS_IT
   if (geteuid () == 0 && fuse_set_feature_flag (conn, FUSE_CAP_PASSTHROUGH)) {
-    conn->max_backing_stack_depth = STACK_DEPTH;
+    conn->max_backing_stack_depth = STACK_DEPTH - 1; /* of the file's own file system */
     atomic_store (&hook.passes_through, TRUE);
   }
 #else
@@ -176,16 +176,38 @@ static ssize_t hook_read (int fd, void *buffer, size_t len, void *userdata) {
   return got;
 }
 
+#if LIBFUSE_HAS_IT
+/* As libfuse does it where there are no hooks. */
+static int hook_clone (int device) {
+  guint32 source = (guint32) device;
+  int clone = open ("/dev/fuse", O_RDWR | O_CLOEXEC);
+  if (clone >= 0 && ioctl (clone, FUSE_DEV_IOC_CLONE, &source) < 0) {
+    close (clone);
+    return -1;
+  }
+  return clone;
+}
+#endif
+
+static int set_hooks (struct fuse_session *se) {
+#if LIBFUSE_HAS_IT
+  static const struct fuse_custom_io io = {.writev = hook_writev, .read = hook_read, .clone_fd = hook_clone};
+  return fuse_session_custom_io_317 (se, &io, sizeof io, fuse_session_fd (se));
+#else
+  static const struct fuse_custom_io io = {.writev = hook_writev, .read = hook_read};
+  return fuse_session_custom_io (se, &io, fuse_session_fd (se));
+#endif
+}
+
 gboolean cab_kernel_attach (struct fuse_session *se, CabKernelAnswered answered, gpointer data,
                             GError **error) {
-  static const struct fuse_custom_io io = {.writev = hook_writev, .read = hook_read};
   hook.answered = answered;
   hook.data = data;
   hook.device = fuse_session_fd (se);
   atomic_store (&hook.offered, FALSE);
   atomic_store (&hook.passes_through, FALSE);
   atomic_store (&hook.waiting, TRUE);
-  int rc = fuse_session_custom_io (se, &io, fuse_session_fd (se));
+  int rc = set_hooks (se);
   if (rc == 0)
     return TRUE;
   g_set_error (error, CAB_ERROR, CAB_ERROR_FAILED, "libfuse takes no hooks: %s", g_strerror (-rc));
