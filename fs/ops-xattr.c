@@ -127,7 +127,12 @@ static void reply (fuse_req_t req, const char *bytes, size_t len, size_t room) {
 
 void cab_op_getxattr (fuse_req_t req, fuse_ino_t ino, const char *name, size_t size) {
   CabFs *fs = fuse_req_userdata (req);
-  /* `ls -l` asks for security.* and access lists of every file.  ENOSYS would switch ours off with them. */
+  /* `ls -l` asks for the security labels and access lists of every file, unless one was answered with EOPNOTSUPP: then
+   * it leaves the file system alone.  ENOSYS would switch ours off with them. */
+  if (!g_str_has_prefix (name, "user.")) {
+    fuse_reply_err (req, EOPNOTSUPP);
+    return;
+  }
   if (!g_str_has_prefix (name, PREFIX)) {
     fuse_reply_err (req, ENODATA);
     return;
