@@ -10,7 +10,8 @@
 #include "client/sync.h"
 
 struct CabContents {
-  CabContentsOptions options; /* set at creation */
+  CabContentsOptions options; /* set at creation, as the next */
+  guint64 chunk;              /* of a plan */
   pthread_mutex_t lock;
   pthread_cond_t emptied; /* lock: signalled when the last content is freed */
   guint contents;         /* lock: not freed yet; those that failed are not in the table any more */

@@ -12,6 +12,7 @@
 CabContents *cab_contents_new (const CabContentsOptions *options) {
   CabContents *self = g_new0 (CabContents, 1);
   self->options = *options;
+  self->chunk = cab_plan_chunk (options->read_ahead, options->connections);
   pthread_mutex_init (&self->lock, NULL);
   pthread_cond_init (&self->emptied, NULL);
   self->table = g_hash_table_new (g_str_hash, g_str_equal);

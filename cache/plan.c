@@ -29,22 +29,28 @@ CabRange cab_plan_read (CabPlan *self, guint64 start, guint64 end, guint64 size,
   CabCursor *cursor = find_cursor (self, start);
   gboolean known = cursor->used > 0;
   cursor->used = ++self->reads;
-  if (known && end > cursor->next && end - cursor->start >= cursor->window)
+  if (known && end > cursor->next && end - cursor->start >= cursor->window / 4)
     cursor->window = MIN (read_ahead, MAX (WINDOW_FIRST, 4 * cursor->window));
   cursor->next = MAX (cursor->next, end);
   CabRange zone = {start - start % CAB_PLAN_BLOCK, MAX (end, cursor->next + cursor->window)};
   /* In steps of the window, or each read would ask for the few bytes by which it moved the end. */
-  guint64 step = CLAMP (cursor->window, CAB_PLAN_BLOCK, CAB_PLAN_CHUNK);
+  guint64 step = CLAMP (cursor->window / 4, CAB_PLAN_BLOCK, CAB_PLAN_CHUNK_MIN);
   guint64 over = zone.end % step;
   zone.end = MIN (size, over > 0 ? zone.end + step - over : zone.end);
   return zone;
 }
 
-gboolean cab_plan_gap (const CabRanges *have, const CabRanges *coming, CabRange zone, CabRange *gap) {
+guint64 cab_plan_chunk (guint64 read_ahead, guint connections) {
+  guint64 share = read_ahead / MAX (1, connections);
+  return CLAMP (share - share % CAB_PLAN_BLOCK, CAB_PLAN_CHUNK_MIN, CAB_PLAN_CHUNK_MAX);
+}
+
+gboolean cab_plan_gap (const CabRanges *have, const CabRanges *coming, CabRange zone, guint64 chunk,
+                       CabRange *gap) {
   CabRange missing;
   while (cab_ranges_next_missing (have, zone.start, zone.end, &missing)) {
     if (cab_ranges_next_missing (coming, missing.start, missing.end, gap)) {
-      gap->end = MIN (gap->end, (gap->start / CAB_PLAN_CHUNK + 1) * CAB_PLAN_CHUNK);
+      gap->end = MIN (gap->end, (gap->start / chunk + 1) * chunk);
       return TRUE;
     }
     zone.start = missing.end;

@@ -299,7 +299,7 @@ static Stream *plan_locked (CabContent *self, CabRange zone, guint64 urgent, Cab
   if (self->phase == CONTENT_READY) /* the size may have come since the zone was drawn */
     zone.end = MIN (zone.end, self->size);
   if ((self->phase != CONTENT_OPENING && self->phase != CONTENT_READY) ||
-      !cab_plan_gap (&self->have, &self->coming, zone, gap))
+      !cab_plan_gap (&self->have, &self->coming, zone, self->owner->chunk, gap))
     return NULL;
   CabPriority priority = gap->start < urgent ? CAB_PRIORITY_READER : CAB_PRIORITY_AHEAD;
   if (priority == CAB_PRIORITY_AHEAD && self->streams.length >= self->owner->options.connections)

@@ -115,7 +115,7 @@ static void test_plan_streams (void) {
     most = MAX (most, zone.end - start);
   }
   g_assert_cmpuint (most, >, 60 * MIB);
-  g_assert_cmpuint (most, <=, 64 * MIB + CAB_PLAN_CHUNK + 128 * KIB);
+  g_assert_cmpuint (most, <=, 64 * MIB + CAB_PLAN_CHUNK_MIN + 128 * KIB);
   CabRange last = cab_plan_read (&plan, size - 10, size, size, 64 * MIB);
   g_assert_cmpuint (last.end, ==, size);
 }
@@ -124,17 +124,39 @@ static void test_plan_streams (void) {
 static void test_plan_requests (void) {
   CabPlan plan = {0};
   g_auto (CabRanges) have = CAB_RANGES_INIT, coming = CAB_RANGES_INIT;
-  guint64 size = 256 * MIB;
+  guint64 size = 256 * MIB, chunk = cab_plan_chunk (64 * MIB, 16);
   guint requests = 0;
   for (guint64 start = 0; start < size; start += 128 * KIB) {
     CabRange zone = cab_plan_read (&plan, start, start + 128 * KIB, size, 64 * MIB);
-    for (CabRange gap; cab_plan_gap (&have, &coming, zone, &gap); requests++) {
-      g_assert_cmpuint (gap.end - gap.start, <=, CAB_PLAN_CHUNK);
+    for (CabRange gap; cab_plan_gap (&have, &coming, zone, chunk, &gap); requests++) {
+      g_assert_cmpuint (gap.end - gap.start, <=, chunk);
       cab_ranges_add (&have, gap.start, gap.end);
     }
   }
   g_assert_cmpuint (cab_ranges_total (&have), ==, size);
-  g_assert_cmpuint (requests, <=, 256 / 8 + 8);
+  g_assert_cmpuint (requests, <=, 256 / 4 + 8);
+}
+
+/* The window is there soon, and never much more than what was read. */
+static void test_plan_grows (void) {
+  CabPlan plan = {0};
+  for (guint64 start = 0; start < 5 * MIB; start += 128 * KIB) {
+    guint64 end = start + 128 * KIB;
+    CabRange zone = cab_plan_read (&plan, start, end, 4096 * MIB, 64 * MIB);
+    g_assert_cmpuint (zone.end, <=, MAX (2 * MIB, 22 * end));
+    if (end > 4 * MIB)
+      g_assert_cmpuint (zone.end - end, >=, 64 * MIB);
+  }
+}
+
+/* A window keeps all connections busy, with requests neither so small that round trips count nor so large that the
+ * reader waits for the first one. */
+static void test_plan_chunk (void) {
+  g_assert_cmpuint (cab_plan_chunk (64 * MIB, 16), ==, 4 * MIB);
+  g_assert_cmpuint (cab_plan_chunk (128 * MIB, 16), ==, 8 * MIB);
+  g_assert_cmpuint (cab_plan_chunk (64 * MIB, 1), ==, 8 * MIB);
+  g_assert_cmpuint (cab_plan_chunk (0, 16), ==, 4 * MIB);
+  g_assert_cmpuint (cab_plan_chunk (100 * MIB, 17), ==, 94 * 64 * KIB);
 }
 
 static void test_plan_two_readers (void) {
@@ -154,10 +176,10 @@ static void test_plan_gap_skips_coming (void) {
   CabRange gap;
   cab_ranges_add (&have, 0, 100);
   cab_ranges_add (&coming, 100, 200);
-  g_assert_true (cab_plan_gap (&have, &coming, (CabRange){0, 300}, &gap));
+  g_assert_true (cab_plan_gap (&have, &coming, (CabRange){0, 300}, 8 * MIB, &gap));
   g_assert_cmpuint (gap.start, ==, 200);
   g_assert_cmpuint (gap.end, ==, 300);
-  g_assert_false (cab_plan_gap (&have, &coming, (CabRange){0, 200}, &gap));
+  g_assert_false (cab_plan_gap (&have, &coming, (CabRange){0, 200}, 8 * MIB, &gap));
 }
 
 int main (int argc, char **argv) {
@@ -170,6 +192,8 @@ int main (int argc, char **argv) {
   g_test_add_func ("/plan/pieces", test_plan_pieces);
   g_test_add_func ("/plan/streams", test_plan_streams);
   g_test_add_func ("/plan/requests", test_plan_requests);
+  g_test_add_func ("/plan/grows", test_plan_grows);
+  g_test_add_func ("/plan/chunk", test_plan_chunk);
   g_test_add_func ("/plan/two-readers", test_plan_two_readers);
   g_test_add_func ("/plan/gap-skips-coming", test_plan_gap_skips_coming);
   return g_test_run ();
