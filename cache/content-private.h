@@ -38,9 +38,9 @@ typedef struct {
   CabReadDone done;
   gpointer data;
   gint64 since_us;
-  /* What went by while the cache had no room: the bytes of `passed`, at their place; NULL while there is none. */
+  /* What he was handed as it came: the bytes of `got`, at their place; NULL while there is none. */
   char *bytes;
-  CabRanges passed;
+  CabRanges got;
 } Reader;
 
 /* One transfer under way; known to read.c only. */

@@ -35,18 +35,18 @@ static void stream_drop (Stream *stream) {
 /* --- readers ------------------------------------------------------------------------------------------------ */
 
 static void reader_free (Reader *reader) {
-  cab_ranges_clear (&reader->passed);
+  cab_ranges_clear (&reader->got);
   g_free (reader->bytes);
   g_free (reader);
 }
 
-/* Fills in from the store what did not go by. */
+/* Fills in from the store what was not handed out. */
 static gboolean complete_bytes (CabContent *self, Reader *reader, GError **error) {
   CabRange missing;
   guint64 end = reader->off + reader->len;
   if (reader->bytes == NULL)
     reader->bytes = g_malloc (reader->len);
-  for (guint64 at = reader->off; cab_ranges_next_missing (&reader->passed, at, end, &missing); at = missing.end)
+  for (guint64 at = reader->off; cab_ranges_next_missing (&reader->got, at, end, &missing); at = missing.end)
     if (!cab_object_read (self->object, missing.start, reader->bytes + (missing.start - reader->off),
                           (gsize) (missing.end - missing.start), error))
       return FALSE;
@@ -67,7 +67,7 @@ void cab_content_answer_readers (CabContent *self, GQueue *readers, const GError
 static gboolean is_satisfied_locked (const CabContent *self, const Reader *reader) {
   CabRange missing;
   guint64 end = reader->off + reader->len;
-  for (guint64 at = reader->off; cab_ranges_next_missing (&reader->passed, at, end, &missing); at = missing.end)
+  for (guint64 at = reader->off; cab_ranges_next_missing (&reader->got, at, end, &missing); at = missing.end)
     if (!cab_ranges_has (&self->have, missing.start, missing.end))
       return FALSE;
   return TRUE;
@@ -83,9 +83,10 @@ static void take_satisfied_locked (CabContent *self, GQueue *into) {
   }
 }
 
-/* Gives the readers what they want of [off, end) out of hand.  TRUE if somebody wants bytes of [end, stream_end) too. */
-static gboolean pass_by_locked (CabContent *self, guint64 off, guint64 end, const char *bytes,
-                                guint64 stream_end) {
+/* Gives the readers what they want of [off, end) out of hand: while it is warm, and where the store has no room for it.
+ * TRUE if somebody wants bytes of [end, stream_end) too. */
+static gboolean hand_out_locked (CabContent *self, guint64 off, guint64 end, const char *bytes,
+                                 guint64 stream_end) {
   gboolean wanted = FALSE;
   for (GList *link = self->readers.head; link != NULL; link = link->next) {
     Reader *reader = link->data;
@@ -96,7 +97,7 @@ static gboolean pass_by_locked (CabContent *self, guint64 off, guint64 end, cons
     if (reader->bytes == NULL)
       reader->bytes = g_malloc (reader->len);
     memcpy (reader->bytes + (part.start - reader->off), bytes + (part.start - off), part.end - part.start);
-    cab_ranges_add (&reader->passed, part.start, part.end);
+    cab_ranges_add (&reader->got, part.start, part.end);
   }
   return wanted;
 }
@@ -168,7 +169,7 @@ static gboolean on_facts (gpointer data, const CabFacts *facts, GError **error) 
 }
 
 /* The bytes are in the store. */
-static void arrived (Stream *stream, guint64 off, gsize len) {
+static void arrived (Stream *stream, guint64 off, const void *bytes, gsize len) {
   CabContent *self = stream->content;
   GQueue satisfied = G_QUEUE_INIT;
   gboolean save;
@@ -180,6 +181,7 @@ static void arrived (Stream *stream, guint64 off, gsize len) {
     self->unsaved += len;
     self->progress_us = g_get_monotonic_time ();
     g_clear_error (&self->trouble);
+    hand_out_locked (self, off, off + len, bytes, stream->end);
     take_satisfied_locked (self, &satisfied);
     if (cab_ranges_has (&self->have, 0, self->size))
       atomic_store (&self->complete, TRUE);
@@ -202,7 +204,7 @@ static gboolean passed_by (Stream *stream, guint64 off, const void *bytes, gsize
     stream->pos = off + len;
     self->progress_us = g_get_monotonic_time ();
     g_clear_error (&self->trouble);
-    wanted = pass_by_locked (self, off, off + len, bytes, stream->end);
+    wanted = hand_out_locked (self, off, off + len, bytes, stream->end);
     stream->cancelled = stream->cancelled || !wanted;
     take_satisfied_locked (self, &satisfied);
   }
@@ -218,7 +220,7 @@ static gboolean on_write (gpointer data, guint64 off, const void *bytes, gsize l
     return FALSE;
   }
   if (cab_object_write (stream->content->object, off, bytes, len, &local)) {
-    arrived (stream, off, len);
+    arrived (stream, off, bytes, len);
     return TRUE;
   }
   if (!g_error_matches (local, CAB_ERROR, CAB_ERROR_NO_SPACE)) {

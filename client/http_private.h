@@ -58,6 +58,9 @@ struct CabRequest {
   gboolean head_seen;
   gboolean enough; /* the sink wants no more */
   gboolean too_long;
+  char *gathered;  /* of a body that is streamed: what the sink has not got yet; NULL until there is some */
+  gsize gathered_len;
+  GList ungiven;   /* in the transport's queue while there is some */
   gint64 heard_us; /* monotonic time of the last byte, or of the start */
   CabTimer *stall;
   char message[256]; /* libcurl's */
@@ -86,6 +89,7 @@ struct CabHttp {
   CabTimers *timers;
   GQueue all;      /* of CabRequest, a reference each */
   GQueue runnable; /* of CabRequest */
+  GQueue ungiven;  /* of CabRequest: with bytes that libcurl handed out and the sink has not got */
   GPtrArray *idle; /* of libcurl's handles, to be used again */
   gint64 gate_us;  /* when the first host opens that a request waits for */
   gint64 slept_us; /* boot clock less monotonic clock */

@@ -37,6 +37,7 @@ void cab_request_unref (CabRequest *self) {
     g_byte_array_unref (self->answer.kept);
   }
   g_free (self->host);
+  g_free (self->gathered);
   g_free (self);
 }
 
@@ -54,6 +55,9 @@ static void leave_state (CabRequest *self) {
   if (self->state == STATE_RUNNING)
     cab_wire_stop (self);
   cab_http_forget (http, &self->stall);
+  if (self->gathered_len > 0)
+    g_queue_unlink (&http->ungiven, &self->ungiven);
+  self->gathered_len = 0;
   self->state = STATE_OVER;
   g_queue_unlink (&http->all, &self->all);
 }
@@ -212,6 +216,7 @@ CabRequest *cab_http_send (CabHttp *self, const CabRequestSpec *spec, const CabR
   request->data = data;
   request->link.data = request;
   request->all.data = request;
+  request->ungiven.data = request;
   cab_http_run (self, admit, cab_request_ref (request));
   return request;
 }
