@@ -79,12 +79,13 @@ struct CabHttp {
   char *ca_file;
   char *proxy;
   CabInbox *inbox;
-  void *multi; /* libcurl's; other threads only wake it */
+  int wake_fd; /* an eventfd: other threads wake ours by it */
   pthread_t thread;
   pthread_mutex_t start; /* held until `thread` is set */
   CabLaneState *lanes;   /* the array; its elements are the thread's */
   guint n_lanes;
   /* owned by the thread */
+  void *multi; /* libcurl's; NULL before the first request */
   CabHosts *hosts;
   CabTimers *timers;
   GQueue all;      /* of CabRequest, a reference each */
@@ -99,7 +100,8 @@ struct CabHttp {
 
 /* --- http.c ------------------------------------------------------------------------------------------------- */
 
-void cab_wire_open (CabHttp *http);
+/* FALSE with errno. */
+gboolean cab_wire_open (CabHttp *http);
 void cab_wire_close (CabHttp *http);
 
 /* Any thread. */

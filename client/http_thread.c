@@ -5,6 +5,7 @@
 #include "client/clock.h"
 #include "client/wipe.h"
 
+#include <errno.h>
 #include <signal.h>
 
 #define MAX_SLEEP_MS 60000
@@ -405,8 +406,7 @@ CabHttp *cab_http_new (const CabHttpOptions *options, GError **error) {
   self->gate_us = G_MAXINT64;
   self->slept_us = cab_clock_boot_us () - g_get_monotonic_time ();
   pthread_mutex_init (&self->start, NULL);
-  cab_wire_open (self);
-  int rc = start_thread (self);
+  int rc = cab_wire_open (self) ? start_thread (self) : errno;
   if (rc == 0)
     return self;
   g_set_error (error, CAB_ERROR, CAB_ERROR_FAILED, "start a thread: %s", g_strerror (rc));
