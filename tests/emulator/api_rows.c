@@ -145,12 +145,19 @@ static gboolean in_window (const EmuQuery *query, gint64 date) {
   return date >= query->from && date <= query->to;
 }
 
-/* Where nothing has to be looked at to choose, only the rows of the page are made. */
+/* Where nothing has to be looked at to choose, only the rows of the page are made; and where all are within the window,
+ * only those are looked at: a list of a million has ten thousand pages. */
 static json_t *plain_page (const EmuQuery *query, Event *event, guint64 *total) {
   json_t *page = json_array ();
-  guint64 from = query->skip > query->overlap ? query->skip - query->overlap : 0, i = 0;
-  const GPtrArray *cabs = event->failure->cabs;
-  for (guint c = 0; c < cabs->len; c++) {
+  const EmuFailure *failure = event->failure;
+  const GPtrArray *cabs = failure->cabs;
+  guint64 from = query->skip > query->overlap ? query->skip - query->overlap : 0, i = 0, end = cabs->len;
+  gboolean all = in_window (query, failure->oldest) && in_window (query, failure->newest);
+  if (all) {
+    i = MIN (from, end);
+    end = MIN (end, i + query->top);
+  }
+  for (guint64 c = i; c < end; c++) {
     event->cab = cabs->pdata[c];
     event->date = event->cab->date;
     if (!in_window (query, event->date))
@@ -159,7 +166,7 @@ static json_t *plain_page (const EmuQuery *query, Event *event, guint64 *total) 
       json_array_append_new (page, row_of (query, event));
     i++;
   }
-  *total = i;
+  *total = all ? cabs->len : i;
   return page;
 }
 
