@@ -51,6 +51,9 @@ const CabWay *cab_api_way (const CabScope *scope, guint way);
 /* What the answer @root says follows, in whatever form; NULL if nothing does.  To be freed. */
 char *cab_api_link (json_t *root);
 
+/* The number of rows that @link says to leave out, CAB_SKIP_UNKNOWN if it does not. */
+guint64 cab_api_link_skip (const char *link);
+
 /* Path and query of @link, to be asked of the API host.  NULL with CAB_ERROR_INVALID if it has no path. */
 char *cab_api_link_path (const CabWay *call, const char *link, GError **error);
 

@@ -133,6 +133,7 @@ static void make_parts (CabClient *self, CabCredentials *credentials) {
   self->token = cab_token_new (&token, credentials);
   const CabCallsConfig calls = {.http = self->api_http,
                                 .lane = CAB_LANE_API,
+                                .parallel = options->api_connections,
                                 .token = self->token,
                                 .api_url = options->api_url,
                                 .timeout_ms = options->timeout_ms,
