@@ -38,22 +38,24 @@ typedef struct {
 } CabUnpackerOptions;
 
 typedef struct {
-  guint outer;      /* 0: member of the archive itself; else 1 + the ordinal of the member (an inner .cab of a ZIP) it
+  guint
+      outer; /* 0: member of the archive itself; else 1 + the ordinal of the member (an inner .cab of a ZIP) it
                      * lies in */
-  guint ordinal;    /* of its header in that archive, from 0: with `outer` what cab_unpack_extract() takes */
-  const char *path; /* as the archive says, '/' between parts, in UTF-8 (unpack_path.h); may be anything else: empty,
+  guint ordinal; /* of its header in that archive, from 0: with `outer` what cab_unpack_extract() takes */
+  const char
+      *path; /* as the archive says, '/' between parts, in UTF-8 (unpack_path.h); may be anything else: empty,
                      * absolute, with "..", of 60,000 bytes.  NOT yet safe */
   gboolean has_size;
-  guint64 size;     /* as the archive declares it */
-  gint64 modified;  /* Unix seconds (the archives' local time is taken for UTC), CAB_TIME_UNKNOWN */
-} CabMember;        /* regular files only: directories, links, devices are left out by the worker */
+  guint64 size;    /* as the archive declares it */
+  gint64 modified; /* Unix seconds (the archives' local time is taken for UTC), CAB_TIME_UNKNOWN */
+} CabMember;       /* regular files only: directories, links, devices are left out by the worker */
 
 typedef struct {
   /* The worker wants bytes [off, off + len) of the archive, 0 < len <= 1 MiB, within its size; cab_unpack_give() or
    * cab_unpack_fail() answers, once.  There is one unanswered need at a time. */
   void (*need) (gpointer data, CabUnpack *job, guint64 off, gsize len);
-  void (*member) (gpointer data, const CabMember *member);         /* list only: in the order of the archive */
-  void (*written) (gpointer data, guint64 end);                    /* extract only: bytes [0, end) are in the file */
+  void (*member) (gpointer data, const CabMember *member); /* list only: in the order of the archive */
+  void (*written) (gpointer data, guint64 end);            /* extract only: bytes [0, end) are in the file */
   void (*done) (gpointer data, guint64 size, const GError *error); /* size: of the whole extracted member */
 } CabUnpackSink;
 
@@ -75,8 +77,8 @@ CabUnpack *cab_unpack_list (CabUnpacker *self, guint64 size, const CabUnpackSink
 
 /* @fd: open for writing, empty, stays the caller's (the worker gets a duplicate).  @expected: size the listing declared,
  * or G_MAXUINT64; another one is INVALID. */
-CabUnpack *cab_unpack_extract (CabUnpacker *self, guint64 size, guint outer, guint ordinal, guint64 expected, int fd,
-                               const CabUnpackSink *sink, gpointer data);
+CabUnpack *cab_unpack_extract (CabUnpacker *self, guint64 size, guint outer, guint ordinal, guint64 expected,
+                               int fd, const CabUnpackSink *sink, gpointer data);
 
 /* @bytes are copied; @len as asked.  Nothing happens when the job has ended. */
 void cab_unpack_give (CabUnpack *self, const void *bytes, gsize len);
