@@ -71,7 +71,7 @@ typedef struct {
 } LandlockRules;
 
 /* All that a version knows of is forbidden, since nothing is allowed. */
-static gboolean forbid_files (void) {
+gboolean cab_sandbox_forbid_files (void) {
   static const guint file_rights[] = {0, 13, 14, 15, 15, 16};
   long version = syscall (LANDLOCK_CREATE_RULESET, NULL, 0, LANDLOCK_GET_VERSION);
   if (version < 1)
@@ -193,7 +193,7 @@ CabSandboxFlags cab_sandbox_enter (guint64 file_size, guint descriptors) {
   prctl (PR_SET_DUMPABLE, 0);
   prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   set_limits (file_size);
-  if (forbid_files ())
+  if (cab_sandbox_forbid_files ())
     got |= CAB_SANDBOX_LANDLOCK;
   limit (RLIMIT_NOFILE, descriptors);
   if (forbid_calls ())
