@@ -126,7 +126,7 @@ static void test_cancel_done (void) {
 }
 
 static void cancel_in_callback (Run *self, guint64 end) {
-  cab_unpack_cancel (self->job);
+  cab_unpack_cancel (self->seen);
 }
 
 static void test_cancel_from_callback (void) {
@@ -229,10 +229,6 @@ static void test_program_vanishes (void) {
 
 /* --- workers that crash, or worse --------------------------------------------------------------------------- */
 
-static void expect_warning (const char *words) {
-  g_test_expect_message (NULL, G_LOG_LEVEL_WARNING, words);
-}
-
 static void test_killed (void) {
   g_autoptr (CabUnpacker) unpacker = rig_unpacker (2, LIMIT);
   RUN (run, rig_made ("mszip.cab"));
@@ -241,10 +237,10 @@ static void test_killed (void) {
   latch_wait (&run.needs, 1);
   pid_t worker = 0;
   g_assert_cmpuint (rig_children (&worker), ==, 1);
-  expect_warning ("*crashed: signal 9*");
+  rig_expect_warning ("*crashed: signal 9*");
   kill (worker, SIGKILL);
   run_assert_error (&run, CAB_ERROR_FAILED, "*crashed: signal 9*");
-  g_test_assert_expected_messages ();
+  rig_assert_warned ();
   RUN (next, rig_made ("mszip.cab"));
   run_list (&next, unpacker);
   run_assert_ok (&next);
@@ -262,7 +258,7 @@ static CabUnpacker *rogue_unpacker (void) {
 static void check_rogue (CabUnpacker *unpacker, RogueAct act, const char *words) {
   RUN (run, rig_made ("mszip.cab"));
   run.hold = TRUE;
-  expect_warning (words);
+  rig_expect_warning (words);
   if (act < ROGUE_PACKETS_END) {
     run_extract (&run, unpacker, 0, act, G_MAXUINT64);
   } else {
@@ -270,7 +266,7 @@ static void check_rogue (CabUnpacker *unpacker, RogueAct act, const char *words)
     run_list (&run, unpacker);
   }
   run_assert_error (&run, CAB_ERROR_FAILED, words);
-  g_test_assert_expected_messages ();
+  rig_assert_warned ();
   assert_no_children ();
 }
 
@@ -306,7 +302,7 @@ static void test_rogue_words (void) {
 }
 
 int main (int argc, char **argv) {
-  g_test_init (&argc, &argv, NULL);
+  rig_init (&argc, &argv);
   g_test_add_func ("/unpack-life/queue", test_queue);
   g_test_add_func ("/unpack-life/side-by-side", test_side_by_side);
   g_test_add_func ("/unpack-life/leaves-nothing", test_leaves_nothing);

@@ -224,7 +224,7 @@ static void stop_at_100_mib (Run *run, guint64 end) {
     return;
   if (!WITH_SANITIZER)
     g_assert_cmpint (resident_peak (), <, 64 * RIG_MIB);
-  cab_unpack_cancel (run->job);
+  cab_unpack_cancel (run->seen);
 }
 
 static void test_largest_member (void) {
@@ -375,7 +375,7 @@ static void test_truncated (gconstpointer name) {
 int main (int argc, char **argv) {
   static const char *const good[] = {"stored.cab",  "mszip.cab", "lzx.cab",  "stored.zip",
                                      "deflate.zip", "zip64.zip", "piped.zip"};
-  g_test_init (&argc, &argv, NULL);
+  rig_init (&argc, &argv);
   unpacker = rig_unpacker (2, LIMIT);
   for (gsize i = 0; i < G_N_ELEMENTS (good); i++) {
     g_autofree char *path = g_strconcat ("/unpack/format/", good[i], NULL);

@@ -9,6 +9,45 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* --- warnings ----------------------------------------------------------------------------------------------- */
+
+static pthread_mutex_t warning_lock = PTHREAD_MUTEX_INITIALIZER;
+static char *expected_warning; /* warning_lock: NULL for none */
+
+static gboolean is_expected (const char *message) {
+  CAB_LOCK_SCOPE (&warning_lock);
+  gboolean expected = expected_warning != NULL && g_pattern_match_simple (expected_warning, message);
+  if (expected)
+    g_clear_pointer (&expected_warning, g_free);
+  return expected;
+}
+
+static void check_log (const char *domain, GLogLevelFlags level, const char *message, gpointer data) {
+  if ((level & (G_LOG_LEVEL_WARNING | G_LOG_LEVEL_CRITICAL)) == 0 || is_expected (message))
+    return;
+  g_printerr ("unexpected: %s\n", message);
+  abort ();
+}
+
+void rig_init (int *argc, char ***argv) {
+  g_test_init (argc, argv, NULL);
+  g_log_set_always_fatal (G_LOG_FATAL_MASK);
+  g_log_set_default_handler (check_log, NULL);
+}
+
+void rig_expect_warning (const char *words) {
+  CAB_LOCK_SCOPE (&warning_lock);
+  g_assert_null (expected_warning);
+  expected_warning = g_strdup (words);
+}
+
+void rig_assert_warned (void) {
+  CAB_LOCK_SCOPE (&warning_lock);
+  g_assert_cmpstr (expected_warning, ==, NULL);
+}
+
+/* --- what there is to unpack -------------------------------------------------------------------------------- */
+
 char *rig_program (void) {
   return g_test_build_filename (G_TEST_BUILT, "..", "..", "cache", "cabfs-unpack", NULL);
 }
@@ -80,6 +119,7 @@ static void need (gpointer data, CabUnpack *job, guint64 off, gsize len) {
   g_assert_cmpuint (len, <=, RIG_MIB);
   g_assert_cmpuint (off + len, <=, self->size);
   self->asked += len;
+  self->seen = job;
   self->need_off = off;
   self->need_len = len;
   if (!self->hold)

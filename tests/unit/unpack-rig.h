@@ -25,6 +25,7 @@ typedef struct Run {
   int fd; /* of what is extracted, -1 to list */
   Latch needs, dones;
   /* what came */
+  CabUnpack *seen; /* the job, for callbacks: they may run before `job` is set */
   guint64 need_off;
   gsize need_len;
   guint64 asked;    /* bytes */
@@ -36,6 +37,9 @@ typedef struct Run {
 } Run;
 
 CabUnpacker *rig_unpacker (guint parallel, guint64 limit);
+
+/* Instead of g_test_init(): makes unexpected warnings failures, in a way that threads can share. */
+void rig_init (int *argc, char ***argv);
 
 /* The worker's path, and that of the one that behaves badly. */
 char *rig_program (void);
@@ -65,6 +69,10 @@ GBytes *run_result (Run *self);
 
 /* As make-archives.py has it. */
 GBytes *rig_pattern (gsize size);
+
+/* The next warning has to be like @words; another one, or a second, fails the test.  Ends with rig_assert_warned(). */
+void rig_expect_warning (const char *words);
+void rig_assert_warned (void);
 
 /* Processes that this one started and that live: how many, and one of them. */
 guint rig_children (pid_t *any);
