@@ -43,7 +43,8 @@ static gboolean take_bytes (gpointer data, const void *bytes, gsize len, GError 
   g_assert_cmpuint (len, >, 0);
   g_assert_cmpuint (len, <=, LIMIT - self->written);
   /* All of it can be read. */
-  g_autofree guint8 *copy = g_memdup2 (bytes, len);
+  guint8 *copy = g_memdup2 (bytes, len);
+  g_free (copy);
   self->written += len;
   return TRUE;
 }

@@ -119,6 +119,11 @@ def folders_cab():
                    (STORED, [(b'f', pattern(33000)), (b'g', pattern(100000))]))
 
 
+def far_cab():
+    """A small member of the second folder, behind 4 MiB of the first."""
+    return cabinet((STORED, [(b'large', bytes(4 << 20))]), (MSZIP, [(b'other', pattern(100)), (b'small', pattern(1000))]))
+
+
 def quantum_cab():
     """A method that nobody knows."""
     return assemble([(QUANTUM, [data_block(pattern(1000), STORED, True)])], [file_entry(b'a', 1000, 0, 0)])
@@ -339,7 +344,7 @@ def bomb_zip():
     return zip_of([('bomb.cab', zeros_cab(3200))])
 
 
-ARCHIVES = [stored_cab, mszip_cab, lzx_cab, folders_cab, quantum_cab, names_cab, liar_cab, overlap_cab, spoilt_cab,
+ARCHIVES = [stored_cab, mszip_cab, lzx_cab, folders_cab, far_cab, quantum_cab, names_cab, liar_cab, overlap_cab, spoilt_cab,
             volumes_cab, huge_cab, head_cab, small_cab, small_lzx_cab, stored_zip, deflate_zip, zip64_zip, piped_zip, empty_zip, methods_zip,
             names_zip, kinds_zip, liar_zip, locked_zip, many_zip, inner_zip, small_zip,
             small_inner_zip, bomb_zip]

@@ -48,7 +48,7 @@ static void fill_words (void) {
   }
 }
 
-static void sleep_deaf (void) {
+static G_GNUC_NORETURN void sleep_deaf (void) {
   close (CAB_WIRE_SOCKET);
   for (;;)
     pause ();
@@ -91,6 +91,9 @@ static void say_in_turn (RogueAct act) {
     say ((CabWire){.kind = CAB_WIRE_DONE, .code = CAB_WIRE_END_GOOD, .size = 10});
   } else if (act == ROGUE_WRITTEN_MORE) {
     write_and_say (20, 10);
+    say ((CabWire){.kind = CAB_WIRE_DONE, .code = CAB_WIRE_END_GOOD, .size = 10});
+  } else if (act == ROGUE_BARE) {
+    write_and_say (10, 10);
     say ((CabWire){.kind = CAB_WIRE_DONE, .code = CAB_WIRE_END_GOOD, .size = 10});
   } else if (act == ROGUE_WORDS) {
     fill_words ();
@@ -144,7 +147,7 @@ int main (void) {
   /* A listing has no ordinal: its size says what to do. */
   RogueAct act = job.kind == CAB_WIRE_LIST ? (RogueAct) job.size : (RogueAct) job.ordinal;
   if (act != ROGUE_NOT_READY)
-    say ((CabWire){.kind = CAB_WIRE_READY, .code = 3});
+    say ((CabWire){.kind = CAB_WIRE_READY, .code = act == ROGUE_BARE ? 0 : 3});
   if (job.kind == CAB_WIRE_LIST)
     list_badly (act);
   else

@@ -12,6 +12,7 @@ typedef enum {
   ROGUE_SPIN,
   ROGUE_DEAF, /* closes the socket and stays */
   ROGUE_WORDS,
+  ROGUE_BARE, /* has no sandbox, and does its work */
   /* what ends it: packets */
   ROGUE_SHORT,
   ROGUE_LONG,

@@ -301,6 +301,18 @@ static void test_rogue_words (void) {
                     "b");
 }
 
+/* Told once, not at every job. */
+static void test_bare_kernel (void) {
+  g_autoptr (CabUnpacker) unpacker = rogue_unpacker ();
+  rig_expect_warning ("this kernel has no Landlock and no seccomp: *");
+  for (guint i = 0; i < 2; i++) {
+    RUN (run, rig_made ("mszip.cab"));
+    run_extract (&run, unpacker, 0, ROGUE_BARE, 10);
+    run_assert_ok (&run);
+    rig_assert_warned ();
+  }
+}
+
 int main (int argc, char **argv) {
   rig_init (&argc, &argv);
   g_test_add_func ("/unpack-life/queue", test_queue);
@@ -321,5 +333,6 @@ int main (int argc, char **argv) {
   g_test_add_func ("/unpack-life/rogue/packets", test_rogue_packets);
   g_test_add_func ("/unpack-life/rogue/members", test_rogue_members);
   g_test_add_func ("/unpack-life/rogue/words", test_rogue_words);
+  g_test_add_func ("/unpack-life/bare-kernel", test_bare_kernel);
   return g_test_run ();
 }
