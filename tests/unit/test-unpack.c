@@ -206,6 +206,16 @@ static void test_zip_moves_both_ends (void) {
   g_assert_cmpuint (run.asked, <=, 256 * RIG_KIB); /* of 700: two heads of cabinets are within */
 }
 
+/* The third block is asked for before anything is made of the second: less than 64 KiB, which are told of at once. */
+static void test_asks_ahead (void) {
+  RUN (run, rig_made ("stored.cab"));
+  run_extract (&run, unpacker, 0, 0, 200000);
+  run_assert_ok (&run);
+  g_assert_cmpuint (latch_count (&run.needs), ==, 3);
+  g_assert_cmpuint (run.need_off, ==, (64 + 128) * RIG_KIB);
+  g_assert_cmpuint (run.written_then, ==, 0);
+}
+
 /* Folders that a member does not lie in are not gone through. */
 static void test_far_member (void) {
   RUN (run, rig_made ("far.cab"));
@@ -406,6 +416,7 @@ int main (int argc, char **argv) {
   g_test_add_func ("/unpack/times", test_times);
   g_test_add_func ("/unpack/list-moves-the-head", test_list_moves_the_head);
   g_test_add_func ("/unpack/zip-moves-both-ends", test_zip_moves_both_ends);
+  g_test_add_func ("/unpack/asks-ahead", test_asks_ahead);
   g_test_add_func ("/unpack/far-member", test_far_member);
   g_test_add_func ("/unpack/largest-member", test_largest_member);
   g_test_add_func ("/unpack/names/cabinet", test_names_cabinet);

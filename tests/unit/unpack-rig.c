@@ -120,6 +120,7 @@ static void need (gpointer data, CabUnpack *job, guint64 off, gsize len) {
   g_assert_cmpuint (off + len, <=, self->size);
   self->asked += len;
   self->seen = job;
+  self->written_then = self->written;
   self->need_off = off;
   self->need_len = len;
   if (!self->hold)
