@@ -8,6 +8,7 @@
 #include "cache/evict.h"
 #include "cache/files.h"
 #include "cache/listing.h"
+#include "cache/member.h"
 #include "cache/sizes.h"
 #include "client/error.h"
 #include "client/sync.h"
@@ -16,6 +17,9 @@
 #include <string.h>
 
 #define POOL_THREADS 2
+
+/* Archives that are read at a time: what a machine with few processors has to spare. */
+#define UNPACKERS 2
 
 /* Deadlines are looked at that often: they are seconds long. */
 #define TICK_MS 200
@@ -43,7 +47,10 @@ struct CabCache {
   CabPool *pool;
   CabListings *listings;
   CabSizes *sizes;
+  CabUnpacker *unpacker; /* NULL: archives cannot be read, */
+  GError *no_unpacker;   /* and why */
   CabContents *contents;
+  CabMembers *members;
   CabEvictOptions evict;
   Clockwork ticker;
   Clockwork janitor;
@@ -110,6 +117,7 @@ static void tick (CabCache *self) {
   cab_listings_tick (self->listings, now_us);
   cab_sizes_tick (self->sizes, now_us);
   cab_contents_tick (self->contents, now_us);
+  cab_members_tick (self->members, now_us);
 }
 
 static void sweep (CabCache *self) {
@@ -128,16 +136,80 @@ static void on_learned (gpointer data, const CabScope *scope, const char *id, co
   cab_sizes_learn (self->sizes, scope, id, facts);
 }
 
+static void open_cab (gpointer data, const CabScope *scope, const CabRecord *record, CabReach reach,
+                      CabOpenDone done, gpointer done_data) {
+  cab_cache_open (data, scope, record, reach, done, done_data);
+}
+
+typedef struct {
+  CabStore *store;
+  gint64 expires;
+  char *id;
+} SpoiltJob;
+
+static void remove_members (gpointer data) {
+  SpoiltJob *job = data;
+  cab_store_remove_members (job->store, job->expires, job->id);
+  g_free (job->id);
+  g_free (job);
+}
+
+static void on_spoilt (gpointer data, const CabScope *scope, gint64 expires, const char *id) {
+  CabCache *self = data;
+  cab_members_forget (self->members, scope, expires, id);
+  SpoiltJob *job = g_new (SpoiltJob, 1);
+  *job = (SpoiltJob){self->store, expires, g_strdup (id)};
+  cab_pool_push (self->pool, remove_members, job);
+}
+
+/* A mount without its worker is better than none: CABs themselves need no archive to be read. */
+static void make_unpacker (CabCache *self, const CabCacheOptions *options) {
+  if (!options->members) {
+    self->no_unpacker = g_error_new (CAB_ERROR, CAB_ERROR_NOT_FOUND, "CABs are not shown open");
+    return;
+  }
+  g_autofree char *program = cab_unpack_program ();
+  const CabUnpackerOptions unpacker = {
+      .program = program, .parallel = UNPACKERS, .limit = options->member_limit};
+  self->unpacker = cab_unpacker_new (&unpacker, &self->no_unpacker);
+  if (self->unpacker == NULL)
+    g_warning ("members of CABs cannot be read: %s", self->no_unpacker->message);
+}
+
+static void make_contents (CabCache *self, const CabCacheOptions *options) {
+  const CabContentsOptions contents = {.store = self->store,
+                                       .pool = self->pool,
+                                       .client = self->client,
+                                       .unpacker = self->unpacker,
+                                       .unpacker_missing = self->no_unpacker,
+                                       .read_ahead = options->read_ahead,
+                                       .connections = options->connections,
+                                       .timeout_ms = options->timeout_ms,
+                                       .size_limit = options->size_limit,
+                                       .learned = on_learned,
+                                       .learned_data = self,
+                                       .open = open_cab,
+                                       .spoilt = on_spoilt,
+                                       .data = self};
+  self->contents = cab_contents_new (&contents);
+  const CabMembersOptions members = {.contents = self->contents,
+                                     .unpacker = self->unpacker,
+                                     .unpacker_missing = self->no_unpacker,
+                                     .limit = options->member_limit,
+                                     .open = open_cab,
+                                     .open_data = self};
+  self->members = cab_members_new (&members);
+}
+
 static void make_parts (CabCache *self, const CabCacheOptions *options) {
   CabSizesOptions sizes = {self->store, self->pool, self->client, options->size_connections,
                            options->timeout_ms};
   CabListingsOptions listings = {self->store,         self->pool,      self->client, options->listing_ttl_s,
                                  options->timeout_ms, on_list_changed, self};
-  CabContentsOptions contents = {self->store,          self->pool,          self->client, options->read_ahead,
-                                 options->connections, options->timeout_ms, on_learned,   self};
   self->sizes = cab_sizes_new (&sizes);
   self->listings = cab_listings_new (&listings);
-  self->contents = cab_contents_new (&contents);
+  make_unpacker (self, options);
+  make_contents (self, options);
 }
 
 CabCache *cab_cache_new (const CabCacheOptions *options, CabClient *client, GError **error) {
@@ -159,6 +231,8 @@ CabCache *cab_cache_new (const CabCacheOptions *options, CabClient *client, GErr
 
 void cab_cache_stop (CabCache *self) {
   cab_client_stop (self->client);
+  if (self->unpacker != NULL)
+    cab_unpacker_stop (self->unpacker);
 }
 
 void cab_cache_free (CabCache *self) {
@@ -167,6 +241,9 @@ void cab_cache_free (CabCache *self) {
   cab_cache_stop (self);
   clockwork_end (&self->ticker);
   cab_contents_free (self->contents);
+  cab_members_free (self->members);
+  cab_unpacker_free (self->unpacker);
+  g_clear_error (&self->no_unpacker);
   clockwork_end (&self->janitor);
   cab_listings_free (self->listings);
   cab_pool_free (self->pool); /* writes what is left to write */
@@ -226,46 +303,57 @@ void cab_cache_open (CabCache *self, const CabScope *scope, const CabRecord *rec
   cab_contents_open (self->contents, scope, &located, *md5 != '\0' ? md5 : NULL, reach, done, data);
 }
 
-/* The kind of a CAB that nobody has open. */
-static void sniff (CabCache *self, const CabRecord *record, CabLocal *out) {
-  g_autofree char *dir = cab_store_dir_name (record->expires);
-  g_autofree char *path = g_strconcat (dir, "/", record->id, ".cab", NULL);
-  g_auto (CabFd) fd = openat (cab_store_dirfd (self->store), path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  char bytes[8];
-  ssize_t got = fd < 0 ? -1 : pread (fd, bytes, sizeof bytes, 0);
-  if (got >= 0)
-    g_strlcpy (out->kind, cab_content_kind (bytes, (gsize) got), sizeof out->kind);
+void cab_cache_members (CabCache *self, const CabScope *scope, const CabRecord *record, CabReach reach,
+                        CabMembersDone done, gpointer data) {
+  cab_members_get (self->members, scope, record, reach, done, data);
+}
+
+CabMemberList *cab_cache_peek_members (CabCache *self, const CabScope *scope, const CabRecord *record) {
+  return cab_members_peek (self->members, scope, record);
+}
+
+void cab_cache_open_member (CabCache *self, const CabScope *scope, const CabRecord *record, const char *path,
+                            CabReach reach, CabOpenDone done, gpointer data) {
+  cab_members_open (self->members, scope, record, path, reach, done, data);
+}
+
+static guint64 bytes_of (CabCache *self, const CabScope *scope, const CabRecord *record,
+                         const CabMemberSpec *member) {
+  guint64 bytes;
+  return cab_contents_bytes (self->contents, scope, record, member, &bytes)
+             ? bytes
+             : cab_contents_bytes_on_disk (self->contents, record, member);
 }
 
 guint64 cab_cache_bytes (CabCache *self, const CabScope *scope, const CabRecord *record) {
-  guint64 bytes;
-  return cab_contents_bytes (self->contents, scope, record, &bytes)
-             ? bytes
-             : cab_store_bytes (self->store, record->expires, record->id);
+  return bytes_of (self, scope, record, NULL);
 }
 
-/* What the disk has of a CAB that nobody has open. */
-static void look_at_disk (CabCache *self, const CabScope *scope, const CabRecord *record, CabLocal *out) {
-  g_auto (CabMap) map = {0};
-  *out = (CabLocal){0};
-  g_autofree char *owner = cab_content_owner (scope);
-  const CabObjectKey key = {owner, record->expires, record->id};
-  if (!cab_store_peek (self->store, &key, &map))
-    return;
-  out->bytes = cab_ranges_total (&map.have);
-  out->complete = cab_ranges_has (&map.have, 0, map.size);
-  out->etag = g_steal_pointer (&map.etag);
-  out->md5 = g_steal_pointer (&map.md5);
-  if (cab_ranges_has (&map.have, 0, MIN (8, map.size)))
-    sniff (self, record, out);
+guint64 cab_cache_member_bytes (CabCache *self, const CabScope *scope, const CabRecord *record,
+                                CabMemberId id) {
+  const CabMemberSpec member = {.id = id};
+  return bytes_of (self, scope, record, id != CAB_MEMBER_WHOLE ? &member : NULL);
+}
+
+static void look_at (CabCache *self, const CabScope *scope, const CabRecord *record,
+                     const CabMemberSpec *member, CabLocal *out) {
+  if (!cab_contents_local (self->contents, scope, record, member, out))
+    cab_contents_look_at_disk (self->contents, scope, record, member, out);
 }
 
 void cab_cache_local (CabCache *self, const CabScope *scope, const CabRecord *record, CabLocal *out) {
   char md5[33] = "";
   guint64 size;
-  if (!cab_contents_local (self->contents, scope, record, out))
-    look_at_disk (self, scope, record, out);
+  look_at (self, scope, record, NULL, out);
   if (out->md5 == NULL && cab_sizes_peek (self->sizes, scope, record->id, CAB_LOOK_ASIDE, &size, md5) &&
       *md5 != '\0')
     out->md5 = g_strdup (md5);
+}
+
+void cab_cache_member_local (CabCache *self, const CabScope *scope, const CabRecord *record, CabMemberId id,
+                             CabLocal *out) {
+  const CabMemberSpec member = {.id = id};
+  look_at (self, scope, record, id != CAB_MEMBER_WHOLE ? &member : NULL, out);
+  g_clear_pointer (&out->etag, g_free);
+  g_clear_pointer (&out->md5, g_free);
 }

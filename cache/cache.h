@@ -11,6 +11,7 @@
 #ifndef CABFS_CACHE_CACHE_H
 #define CABFS_CACHE_CACHE_H
 
+#include "cache/memberlist.h"
 #include "client/client.h"
 
 typedef struct {
@@ -24,6 +25,8 @@ typedef struct {
   guint connections;      /* transfers one file may use at a time */
   guint size_connections; /* HEADs at a time, and so how far sizes are asked for ahead */
   guint timeout_ms;       /* without progress before a waiting caller gets CAB_ERROR_TIMEOUT */
+  gboolean members;       /* FALSE: nobody will ask what is inside a CAB */
+  guint64 member_limit;   /* most bytes that one archive may unpack to */
 } CabCacheOptions;
 
 void cab_cache_options_clear (CabCacheOptions *options);
@@ -114,6 +117,33 @@ gboolean cab_content_read_now (CabContent *self, guint64 off, gsize len, void *b
 /* Reads up to @len bytes at @off: less only at the end of the file.  @bytes is valid during the callback. */
 void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone done, gpointer data);
 
+/* --- what is inside ----------------------------------------------------------------------------------------- */
+
+typedef void (*CabMembersDone) (gpointer data, CabMemberList *members, const GError *error);
+
+/* The members of CAB @record (copied): from memory, else by a worker that reads as much of the CAB as it takes to list
+ * them.  A CAB that is a bare dump has one member, memory.dmp; one that is no archive either has none.  @done takes a
+ * reference to keep @members.
+ * Errors: as cab_cache_open(); INVALID (the archive is damaged), FAILED (the worker is). */
+void cab_cache_members (CabCache *self, const CabScope *scope, const CabRecord *record, CabReach reach,
+                        CabMembersDone done, gpointer data);
+
+/* The same as far as it is in memory, a reference; else NULL. */
+CabMemberList *cab_cache_peek_members (CabCache *self, const CabScope *scope, const CabRecord *record);
+
+/* Opens the member that the list has as @path: as cab_cache_open(), done as soon as its size is known.  Its first read
+ * sets a worker to write it into the store; reads are answered as far as it has come.  One that is whole in the store
+ * needs neither worker nor CAB.
+ * Errors: besides those above NOT_FOUND (the list has it not, or not any more) and NO_SPACE (the cache has no room for it,
+ * or the archive unpacks to more than `member_limit`); those of the worker come with open or with a read. */
+void cab_cache_open_member (CabCache *self, const CabScope *scope, const CabRecord *record, const char *path,
+                            CabReach reach, CabOpenDone done, gpointer data);
+
+/* Bytes of a member that are on disk here: for st_blocks. */
+guint64 cab_cache_member_bytes (CabCache *self, const CabScope *scope, const CabRecord *record, CabMemberId id);
+
+/* --- what is here ------------------------------------------------------------------------------------------- */
+
 /* Bytes of a CAB that are on disk here: for st_blocks. */
 guint64 cab_cache_bytes (CabCache *self, const CabScope *scope, const CabRecord *record);
 
@@ -127,5 +157,9 @@ typedef struct {
 } CabLocal;
 
 void cab_cache_local (CabCache *self, const CabScope *scope, const CabRecord *record, CabLocal *out);
+
+/* The same of a member; no service has an ETag or an MD5 of those. */
+void cab_cache_member_local (CabCache *self, const CabScope *scope, const CabRecord *record, CabMemberId id,
+                             CabLocal *out);
 
 #endif

@@ -1,4 +1,4 @@
-/* content-private.h - what content.c (life), read.c (bytes) and save.c (disk) share.
+/* content-private.h - what content.c (life), read.c (bytes), extract.c (bytes of members) and save.c (disk) share.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -16,6 +16,7 @@ struct CabContents {
   pthread_cond_t emptied; /* lock: signalled when the last content is freed */
   guint contents;         /* lock: not freed yet; those that failed are not in the table any more */
   GHashTable *table;      /* lock: key of a content to the content, which it has a reference of */
+  GHashTable *refused;    /* lock: key of a member that could not be extracted to why, owned by extract.c */
   atomic_uint spoilt;     /* contents that failed when somebody could have read them */
 };
 
@@ -26,6 +27,7 @@ typedef struct {
   CabRecord record;
   char *id, *url; /* the record's */
   char *md5;
+  CabMemberSpec *member; /* of that CAB; NULL: the CAB itself */
   CabReach reach;
   CabOpenDone done;
   gpointer data;
@@ -46,14 +48,30 @@ typedef struct {
 /* One transfer under way; known to read.c only. */
 typedef struct Stream Stream;
 
+/* One job of a worker under way; known to extract.c only. */
+typedef struct CabRun CabRun;
+
+/* Where the bytes of a member come from. */
+typedef struct {
+  CabMemberSpec *member; /* all set at creation */
+  CabRecord record;      /* of the CAB, without an address; its id is ours */
+  char *cab_id;
+  char *cab_key;
+
+  /* owner's lock */
+  CabRun *run;    /* NULL: none */
+  gint64 idle_us; /* when nobody had it open any more */
+} CabExtraction;
+
 struct CabContent {
-  CabContents *owner; /* set at creation */
-  CabRefs refs;       /* the table, each user, stream and save job */
-  char *key;          /* set at creation */
-  CabScope *scope;    /* set at creation */
-  char *id;           /* set at creation */
-  gint64 expires;     /* set at creation */
-  CabBlob *blob;      /* set at creation */
+  CabContents *owner;        /* set at creation */
+  CabRefs refs;              /* the table, each user, stream and save job */
+  char *key;                 /* set at creation */
+  CabScope *scope;           /* set at creation */
+  char *id;                  /* set at creation: of the object in the store */
+  gint64 expires;            /* set at creation */
+  CabBlob *blob;             /* set at creation: of a CAB, */
+  CabExtraction *extraction; /* or of a member; the other one is NULL */
 
   CabObject *object; /* set by the thread that opens, before READY */
   guint64 size;      /* set before READY, as are the next three */
@@ -92,6 +110,9 @@ struct CabContent {
 /* A map is written after that many new bytes, besides when all are here and when nobody has the CAB open. */
 #define CAB_SAVE_STEP ((guint64) 64 << 20)
 
+/* Of the table: @member may be NULL. */
+char *cab_content_key (const CabScope *scope, const CabRecord *record, const CabMemberSpec *member);
+
 CabContent *cab_content_hold (CabContent *self);
 void cab_content_drop (CabContent *self);
 
@@ -104,6 +125,10 @@ void cab_content_answer_openers (CabContent *self, GQueue *openers, const GError
 
 /* content.c: nobody finds it any more; TRUE if the table had it, then the caller drops the table's reference. */
 gboolean cab_content_leave_locked (CabContent *self);
+
+/* content.c: opens the content of a member, whatever speaks against it. */
+void cab_contents_join_member (CabContents *self, const CabScope *scope, const CabRecord *record,
+                               const CabMemberSpec *member, CabReach reach, CabOpenDone done, gpointer data);
 
 /* Moves all of @from to the empty @into. */
 void cab_queue_steal (GQueue *from, GQueue *into);
@@ -123,8 +148,56 @@ void cab_content_fail (CabContent *self, const GError *error);
 /* read.c: notes why readers are answered with @error. */
 void cab_content_trouble_locked (CabContent *self, const GError *error);
 
+/* read.c: moves those whose bytes are all here. */
+void cab_content_take_satisfied_locked (CabContent *self, GQueue *into);
+
 /* read.c: answers @readers, with their bytes or with @error, and frees them.  No lock held. */
 void cab_content_answer_readers (CabContent *self, GQueue *readers, const GError *error);
+
+/* --- extraction.c: contents that are members --- */
+
+CabMemberSpec *cab_member_spec_copy (const CabMemberSpec *member);
+void cab_member_spec_free (CabMemberSpec *member);
+
+/* Of the object that member @id of CAB @cab_id is in the store. */
+char *cab_member_object_id (const char *cab_id, CabMemberId id);
+
+GHashTable *cab_extraction_refusals_new (void);
+
+CabExtraction *cab_extraction_new (const CabScope *scope, const CabRecord *record, const CabMemberSpec *member);
+void cab_extraction_free (CabExtraction *self);
+
+/* FALSE if @self is the member of another version of the CAB than @member. */
+gboolean cab_extraction_fits_locked (const CabContent *self, const CabMemberSpec *member);
+
+/* The object of a member in the store, and what it has: all of it, or nothing.  No lock held. */
+void cab_extraction_open (CabContent *self, CabMap *map);
+
+/* TRUE if its size is known though it is not here: then it is known to @self too. */
+gboolean cab_extraction_knows_locked (CabContent *self);
+
+/* The bytes of @cab are wrong or another version's: those of its members are so too.  No lock held. */
+void cab_extraction_spoil (CabContent *cab, const GError *error);
+
+/* A member that its worker could not take out is not tried again before: the bytes of an archive do not change. */
+#define CAB_REFUSED_US (10 * G_USEC_PER_SEC)
+
+void cab_refusal_add_locked (CabContent *self, const GError *error, gint64 now_us);
+void cab_refusals_expire_locked (CabContents *contents, gint64 now_us);
+
+/* --- extract.c: the workers of members --- */
+
+/* TRUE while a worker is at it. */
+gboolean cab_extraction_runs_locked (const CabContent *self);
+
+/* Sets a worker to it if somebody waits for bytes.  No lock held. */
+void cab_extraction_start (CabContent *self);
+
+/* Nobody has it open, or it has failed: the worker ends, at once or after a while.  No lock held. */
+void cab_extraction_cancel (CabContent *self);
+
+/* Ends workers that nobody needs.  No lock held. */
+void cab_extractions_tick (CabContents *contents, gint64 now_us);
 
 /* save.c: TRUE if a save job is due; then it is pushed with cab_content_push_save() once the lock is gone. */
 gboolean cab_content_save_due_locked (CabContent *self);

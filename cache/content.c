@@ -16,6 +16,7 @@ CabContents *cab_contents_new (const CabContentsOptions *options) {
   pthread_mutex_init (&self->lock, NULL);
   pthread_cond_init (&self->emptied, NULL);
   self->table = g_hash_table_new (g_str_hash, g_str_equal);
+  self->refused = cab_extraction_refusals_new ();
   atomic_init (&self->spoilt, 0);
   return self;
 }
@@ -29,6 +30,7 @@ void cab_contents_free (CabContents *self) {
       pthread_cond_wait (&self->emptied, &self->lock);
   }
   g_hash_table_unref (self->table);
+  g_hash_table_unref (self->refused);
   pthread_cond_destroy (&self->emptied);
   pthread_mutex_destroy (&self->lock);
   g_free (self);
@@ -38,11 +40,13 @@ char *cab_content_owner (const CabScope *scope) {
   return g_strconcat (scope->family, "/", scope->application, NULL);
 }
 
-/* One CAB of an application is one content, under whichever failure it is opened. */
-static char *make_key (const CabScope *scope, const CabRecord *record) {
+/* One CAB of an application is one content, under whichever failure it is opened; so is each of its members. */
+char *cab_content_key (const CabScope *scope, const CabRecord *record, const CabMemberSpec *member) {
   g_autofree char *dir = cab_store_dir_name (record->expires);
   g_autofree char *owner = cab_content_owner (scope);
-  return g_strconcat (owner, "/", dir, "/", record->id, NULL);
+  g_autofree char *number =
+      member != NULL ? g_strdup_printf ("/%" G_GUINT64_FORMAT, member->id) : g_strdup ("");
+  return g_strconcat (owner, "/", dir, "/", record->id, number, NULL);
 }
 
 gboolean cab_content_leave_locked (CabContent *self) {
@@ -70,6 +74,7 @@ void cab_content_drop (CabContent *self) {
   g_assert (g_queue_is_empty (&self->readers) && g_queue_is_empty (&self->openers));
   cab_object_close (self->object);
   cab_blob_unref (self->blob);
+  cab_extraction_free (self->extraction);
   cab_scope_free (self->scope);
   cab_ranges_clear (&self->have);
   cab_ranges_clear (&self->coming);
@@ -113,16 +118,19 @@ void cab_content_unref (CabContent *self) {
 }
 
 static CabContent *content_new_locked (CabContents *owner, const CabScope *scope, const CabRecord *record,
-                                       char *key) {
+                                       const CabMemberSpec *member, char *key) {
   CabContent *self = g_new0 (CabContent, 1);
   self->owner = owner;
   owner->contents++;
   cab_ref_init (&self->refs);
   self->key = key;
   self->scope = cab_scope_copy (scope);
-  self->id = g_strdup (record->id);
+  self->id = member != NULL ? cab_member_object_id (record->id, member->id) : g_strdup (record->id);
   self->expires = record->expires;
-  self->blob = cab_blob_new (owner->options.client, scope, record);
+  if (member != NULL)
+    self->extraction = cab_extraction_new (scope, record, member);
+  else
+    self->blob = cab_blob_new (owner->options.client, scope, record);
   atomic_init (&self->complete, FALSE);
   atomic_init (&self->verified, FALSE);
   atomic_init (&self->failing, FALSE);
@@ -135,14 +143,15 @@ static CabContent *content_new_locked (CabContents *owner, const CabScope *scope
 
 /* --- opening ------------------------------------------------------------------------------------------------ */
 
-static Opener *opener_new (const CabScope *scope, const CabRecord *record, const char *md5, CabReach reach,
-                           CabOpenDone done, gpointer data) {
+static Opener *opener_new (const CabScope *scope, const CabRecord *record, const char *md5,
+                           const CabMemberSpec *member, CabReach reach, CabOpenDone done, gpointer data) {
   Opener *self = g_new0 (Opener, 1);
   self->scope = cab_scope_copy (scope);
   self->record = *record;
   self->record.id = self->id = g_strdup (record->id);
   self->record.url = self->url = g_strdup (record->url);
   self->md5 = g_strdup (md5);
+  self->member = cab_member_spec_copy (member);
   self->reach = reach;
   self->done = done;
   self->data = data;
@@ -155,6 +164,7 @@ static void opener_free (Opener *self) {
   g_free (self->id);
   g_free (self->url);
   g_free (self->md5);
+  cab_member_spec_free (self->member);
   g_free (self);
 }
 
@@ -212,14 +222,17 @@ static gboolean take_map_locked (CabContent *self, CabMap *map) {
 static void begin (CabContent *self) {
   g_auto (CabMap) map = {0};
   g_autofree char *owner = cab_content_owner (self->scope);
-  const CabObjectKey key = {owner, self->expires, self->id};
-  self->object = cab_object_open (self->owner->options.store, &key, &map);
+  const CabObjectKey key = {owner, self->expires, self->id, FALSE};
+  if (self->extraction != NULL)
+    cab_extraction_open (self, &map);
+  else
+    self->object = cab_object_open (self->owner->options.store, &key, &map);
   GQueue openers = G_QUEUE_INIT;
   gboolean ready;
   {
     CAB_LOCK_SCOPE (
         &self->owner->lock); /* a directory that is shown asks what is here, also of one that opens */
-    ready = take_map_locked (self, &map);
+    ready = take_map_locked (self, &map) || cab_extraction_knows_locked (self);
     if (ready)
       cab_content_ready_locked (self, &openers);
   }
@@ -231,13 +244,20 @@ static void begin (CabContent *self) {
 
 typedef enum { JOIN_CREATED, JOIN_WAITS, JOIN_ANSWER } JoinResult;
 
-/* Finds or makes the content for @opener, which is queued with it unless it can be answered. */
-static JoinResult join (CabContents *self, Opener *opener, CabContent **content) {
-  g_autofree char *key = make_key (opener->scope, &opener->record);
+/* Finds or makes the content for @opener, which is queued with it unless it can be answered.  @other: a member of
+ * another version of the CAB, which from now on is only there for those who have it open. */
+static JoinResult join (CabContents *self, Opener *opener, CabContent **content, CabContent **other) {
+  g_autofree char *key = cab_content_key (opener->scope, &opener->record, opener->member);
   CAB_LOCK_SCOPE (&self->lock);
   *content = g_hash_table_lookup (self->table, key);
+  if (*content != NULL && !cab_extraction_fits_locked (*content, opener->member)) {
+    *other = *content;
+    cab_content_leave_locked (*other);
+    *content = NULL;
+  }
   if (*content == NULL) {
-    *content = content_new_locked (self, opener->scope, &opener->record, g_steal_pointer (&key));
+    *content =
+        content_new_locked (self, opener->scope, &opener->record, opener->member, g_steal_pointer (&key));
     (*content)->md5 = g_strdup (opener->md5);
     g_hash_table_insert (self->table, (*content)->key, *content);
     g_queue_push_tail (&(*content)->openers, opener);
@@ -254,8 +274,13 @@ static JoinResult join (CabContents *self, Opener *opener, CabContent **content)
 }
 
 static void dispatch (CabContents *self, Opener *opener) {
-  CabContent *content;
-  switch (join (self, opener, &content)) {
+  CabContent *content, *other = NULL;
+  JoinResult result = join (self, opener, &content, &other);
+  if (other != NULL) {
+    cab_content_cancel (other);
+    cab_content_drop (other);
+  }
+  switch (result) {
   case JOIN_CREATED:
     begin (content);
     cab_content_drop (content);
@@ -270,7 +295,7 @@ static void dispatch (CabContents *self, Opener *opener) {
 }
 
 gboolean cab_contents_has_all (CabContents *self, const CabScope *scope, const CabRecord *record) {
-  g_autofree char *key = make_key (scope, record);
+  g_autofree char *key = cab_content_key (scope, record, NULL);
   {
     CAB_LOCK_SCOPE (&self->lock);
     const CabContent *content = g_hash_table_lookup (self->table, key);
@@ -279,7 +304,7 @@ gboolean cab_contents_has_all (CabContents *self, const CabScope *scope, const C
   }
   g_auto (CabMap) map = {0};
   g_autofree char *owner = cab_content_owner (scope);
-  const CabObjectKey object = {owner, record->expires, record->id};
+  const CabObjectKey object = {owner, record->expires, record->id, FALSE};
   return cab_store_peek (self->options.store, &object, &map) && cab_ranges_has (&map.have, 0, map.size);
 }
 
@@ -290,13 +315,20 @@ void cab_contents_open (CabContents *self, const CabScope *scope, const CabRecor
     done (data, NULL, error);
     return;
   }
-  dispatch (self, opener_new (scope, record, md5, reach, done, data));
+  dispatch (self, opener_new (scope, record, md5, NULL, reach, done, data));
+}
+
+void cab_contents_join_member (CabContents *self, const CabScope *scope, const CabRecord *record,
+                               const CabMemberSpec *member, CabReach reach, CabOpenDone done, gpointer data) {
+  dispatch (self, opener_new (scope, record, NULL, member, reach, done, data));
 }
 
 /* --- the end ------------------------------------------------------------------------------------------------ */
 
 /* Closes the object before the table lets go, so that who opens the CAB next finds it unlocked. */
 static void retire (CabContent *self) {
+  if (self->extraction != NULL && !atomic_load (&self->verified))
+    cab_object_discard (self->object); /* a part of a member is of no use */
   cab_object_touch (self->object);
   cab_object_close (g_steal_pointer (&self->object));
   GQueue openers;
@@ -316,7 +348,8 @@ void cab_content_settle (CabContent *self) {
   gboolean save, over = FALSE;
   {
     CAB_LOCK_SCOPE (&self->owner->lock);
-    if (self->users > 0 || !g_queue_is_empty (&self->streams) || self->saving || self->phase != CONTENT_READY)
+    if (self->users > 0 || !g_queue_is_empty (&self->streams) || self->saving || self->phase != CONTENT_READY ||
+        cab_extraction_runs_locked (self))
       return;
     save = cab_content_save_due_locked (self);
     if (!save) {
@@ -339,6 +372,8 @@ static gboolean is_late (gint64 since_us, const CabContent *content, gint64 now_
 
 static void take_late_locked (CabContent *content, gint64 now_us, const GError *error, GQueue *openers,
                               GQueue *readers) {
+  if (content->extraction != NULL)
+    return; /* the worker ends by itself, and so do the reads of the CAB that he waits for */
   for (GList *link = content->openers.head, *next; link != NULL; link = next) {
     next = link->next;
     if (!is_late (((const Opener *) link->data)->since_us, content, now_us))
@@ -370,6 +405,7 @@ void cab_contents_tick (CabContents *self, gint64 now_us) {
   }
   cab_content_answer_openers (NULL, &openers, error);
   cab_content_answer_readers (NULL, &readers, error);
+  cab_extractions_tick (self, now_us);
 }
 
 guint64 cab_content_size (const CabContent *self) {
@@ -384,56 +420,4 @@ int cab_content_descriptor (CabContent *self) {
 
 guint64 cab_content_version (const CabContent *self) {
   return self->version;
-}
-
-const char *cab_content_kind (const void *bytes, gsize len) {
-  static const struct {
-    const char *magic;
-    const char *kind;
-  } kinds[] = {{"MSCF", "cab"},      {"PK\003\004", "zip"},       {"PK\005\006", "zip"},
-               {"MDMP", "minidump"}, {"PAGEDUMP", "kernel-dump"}, {"PAGEDU64", "kernel-dump"}};
-  for (guint i = 0; i < G_N_ELEMENTS (kinds); i++)
-    if (len >= strlen (kinds[i].magic) && memcmp (bytes, kinds[i].magic, strlen (kinds[i].magic)) == 0)
-      return kinds[i].kind;
-  return "other";
-}
-
-gboolean cab_contents_bytes (CabContents *self, const CabScope *scope, const CabRecord *record,
-                             guint64 *bytes) {
-  /* Called for every CAB of a directory that is shown: nearly always the table is empty or small. */
-  CAB_LOCK_SCOPE (&self->lock);
-  if (g_hash_table_size (self->table) == 0)
-    return FALSE;
-  g_autofree char *key = make_key (scope, record);
-  const CabContent *content = g_hash_table_lookup (self->table, key);
-  if (content == NULL)
-    return FALSE;
-  *bytes = cab_ranges_total (&content->have);
-  return TRUE;
-}
-
-gboolean cab_contents_local (CabContents *self, const CabScope *scope, const CabRecord *record, CabLocal *out) {
-  g_autofree char *key = make_key (scope, record);
-  CabContent *content;
-  gboolean head;
-  *out = (CabLocal){0};
-  {
-    CAB_LOCK_SCOPE (&self->lock);
-    content = g_hash_table_lookup (self->table, key);
-    if (content == NULL || content->phase != CONTENT_READY)
-      return FALSE;
-    content->users++; /* a user, or it could retire and close its object under us */
-    cab_content_hold (content);
-    out->bytes = cab_ranges_total (&content->have);
-    out->complete = atomic_load (&content->complete);
-    out->etag = g_strdup (content->etag);
-    out->md5 = g_strdup (content->md5);
-    head = content->size > 0 && cab_ranges_has (&content->have, 0, MIN (8, content->size));
-  }
-  char bytes[8];
-  gsize got;
-  if (head && cab_content_read_now (content, 0, sizeof bytes, bytes, &got))
-    g_strlcpy (out->kind, cab_content_kind (bytes, got), sizeof out->kind);
-  cab_content_unref (content);
-  return TRUE;
 }

@@ -9,6 +9,9 @@
  *   FAILED    the blob is another one: every read fails, the next open begins anew
  *   RETIRING  nobody has it open and all is saved; who opens it now begins anew when it is gone
  *
+ * A content is a CAB, or a member of one: then its bytes are written by a worker (unpack.h) that reads the CAB's, from
+ * the first to the last one; it is kept only when all are there.
+ *
  * Threads and callbacks: as cache.h.  One lock for the table and all contents; it is never held across a callback,
  * the store, or the client.  The client must be stopped before the table is freed.
  *
@@ -20,19 +23,38 @@
 #include "cache/cache.h"
 #include "cache/pool.h"
 #include "cache/store.h"
+#include "cache/unpack.h"
 
 typedef struct CabContents CabContents;
+
+/* One member of one version of a CAB. */
+typedef struct {
+  CabMemberId id;
+  gboolean has_size;
+  guint64 size; /* bytes, as declared */
+  gint64 modified;
+  const char *stamp; /* of the CAB that the list was made from */
+} CabMemberSpec;
 
 typedef struct {
   CabStore *store; /* these outlive the table */
   CabPool *pool;
   CabClient *client;
+  CabUnpacker *unpacker; /* NULL: @unpacker_missing says why */
+  const GError *unpacker_missing;
   guint64 read_ahead; /* bytes */
   guint connections;  /* transfers of one CAB at a time, unless readers wait for more */
   guint timeout_ms;
+  guint64 size_limit; /* bytes on disk; 0: no limit */
   /* A host told a CAB's size; no lock held. */
   void (*learned) (gpointer data, const CabScope *scope, const char *id, const CabFacts *facts);
   gpointer learned_data;
+  /* As cab_cache_open(), for the CAB of a member; no lock held. */
+  void (*open) (gpointer data, const CabScope *scope, const CabRecord *record, CabReach reach, CabOpenDone done,
+                gpointer done_data);
+  /* What was taken out of a CAB is worth nothing any more; no lock held. */
+  void (*spoilt) (gpointer data, const CabScope *scope, gint64 expires, const char *id);
+  gpointer data; /* of these two */
 } CabContentsOptions;
 
 CabContents *cab_contents_new (const CabContentsOptions *options);
@@ -44,17 +66,36 @@ void cab_contents_free (CabContents *self);
 void cab_contents_open (CabContents *self, const CabScope *scope, const CabRecord *record, const char *md5,
                         CabReach reach, CabOpenDone done, gpointer data);
 
+/* A member as a content.  Its bytes come from the store, or from a worker that is started when somebody reads them: all
+ * of them, in order, into the store.  Errors: as cab_contents_open() and unpack.h; CHANGED if the CAB is not that of
+ * @member->stamp any more.  One that could not be extracted is refused for a while without being tried. */
+void cab_contents_open_member (CabContents *self, const CabScope *scope, const CabRecord *record,
+                               const CabMemberSpec *member, CabReach reach, CabOpenDone done, gpointer data);
+
+/* What tells versions of a CAB apart: size, time and ETag. */
+char *cab_content_stamp (const CabContent *self);
+
+/* The same of a CAB as it is here, open or on disk; NULL if it is not. */
+char *cab_contents_stamp (CabContents *self, const CabScope *scope, const CabRecord *record);
+
 /* Whose CABs they are that the list of @scope has: an id is unique within that.  For CabObjectKey. */
 char *cab_content_owner (const CabScope *scope);
 
 /* TRUE if every byte of the CAB is here. */
 gboolean cab_contents_has_all (CabContents *self, const CabScope *scope, const CabRecord *record);
 
-/* Bytes of the CAB that are here: FALSE if it is not in the table. */
-gboolean cab_contents_bytes (CabContents *self, const CabScope *scope, const CabRecord *record, guint64 *bytes);
+/* Bytes of the CAB, or of a member, that are here: FALSE if it is not in the table.  Of @member the id tells. */
+gboolean cab_contents_bytes (CabContents *self, const CabScope *scope, const CabRecord *record,
+                             const CabMemberSpec *member, guint64 *bytes);
 
-/* As cab_cache_local(): FALSE if the CAB is not in the table. */
-gboolean cab_contents_local (CabContents *self, const CabScope *scope, const CabRecord *record, CabLocal *out);
+/* As cab_cache_local() and cab_cache_member_local(): FALSE if it is not in the table. */
+gboolean cab_contents_local (CabContents *self, const CabScope *scope, const CabRecord *record,
+                             const CabMemberSpec *member, CabLocal *out);
+
+/* The same for what the disk has and nobody has open. */
+guint64 cab_contents_bytes_on_disk (CabContents *self, const CabRecord *record, const CabMemberSpec *member);
+void cab_contents_look_at_disk (CabContents *self, const CabScope *scope, const CabRecord *record,
+                                const CabMemberSpec *member, CabLocal *out);
 
 /* Ends the waits that have been without progress for too long.  @now_us: monotonic. */
 void cab_contents_tick (CabContents *self, gint64 now_us);

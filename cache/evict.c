@@ -73,33 +73,52 @@ static DIR *open_dir (int dirfd, const char *name) {
   return dir;
 }
 
+/* "ID.cab" for "ID.map"; NULL if it is no map. */
+static char *data_of_map (const char *name) {
+  static const char *const pairs[][2] = {{CAB_STORE_CAB_MAP, CAB_STORE_CAB},
+                                         {CAB_STORE_MEMBER_MAP, CAB_STORE_MEMBER}};
+  for (guint i = 0; i < G_N_ELEMENTS (pairs); i++)
+    if (g_str_has_suffix (name, pairs[i][0])) {
+      g_autofree char *id = g_strndup (name, strlen (name) - strlen (pairs[i][0]));
+      return g_strconcat (id, pairs[i][1], NULL);
+    }
+  return NULL;
+}
+
 /* A map without data, left by a crash between two removals, or the temporary file of a writer that was killed. */
 static void remove_debris (int dirfd, const char *name, gint64 now) {
   struct stat st;
   if (fstatat (dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_mtim.tv_sec + 3600 > now)
     return;
-  if (g_str_has_suffix (name, ".tmp")) {
+  g_autofree char *data = data_of_map (name);
+  if (g_str_has_suffix (name, ".tmp") ||
+      (data != NULL && faccessat (dirfd, data, F_OK, 0) < 0 && errno == ENOENT))
     unlinkat (dirfd, name, 0);
-  } else if (g_str_has_suffix (name, ".map")) {
-    g_autofree char *id = g_strndup (name, strlen (name) - 4);
-    g_autofree char *data = g_strconcat (id, ".cab", NULL);
-    if (faccessat (dirfd, data, F_OK, 0) < 0 && errno == ENOENT)
-      unlinkat (dirfd, name, 0);
-  }
 }
 
-static void scan_file (int dirfd, const char *dir_name, gint64 expires, const char *name, GArray *entries) {
+/* Removes a member without a map that nobody has open: it was being taken out of its CAB when its program died. */
+static gboolean remove_abandoned (int dirfd, const char *name, const char *map_name) {
+  g_auto (CabFd) fd = openat (dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  return fd >= 0 && flock (fd, LOCK_EX | LOCK_NB) == 0 && faccessat (dirfd, map_name, F_OK, 0) < 0 &&
+         unlinkat (dirfd, name, 0) == 0;
+}
+
+static void scan_file (int dirfd, const char *dir_name, gint64 expires, const char *name, gboolean member,
+                       GArray *entries) {
   struct stat data, map;
-  g_autofree char *id = g_strndup (name, strlen (name) - 4);
-  g_autofree char *map_name = g_strconcat (id, ".map", NULL);
+  g_autofree char *id = g_strndup (name, strlen (name) - strlen (member ? CAB_STORE_MEMBER : CAB_STORE_CAB));
+  g_autofree char *map_name = g_strconcat (id, member ? CAB_STORE_MEMBER_MAP : CAB_STORE_CAB_MAP, NULL);
   if (fstatat (dirfd, name, &data, AT_SYMLINK_NOFOLLOW) < 0)
     return;
   gboolean mapped = fstatat (dirfd, map_name, &map, AT_SYMLINK_NOFOLLOW) == 0;
-  CabEvictEntry entry = {.path = g_strconcat (dir_name, "/", id, NULL),
+  CabEvictEntry entry = {.member = member,
                          .expires = expires,
                          .fetched = mapped ? map.st_mtim.tv_sec : data.st_mtim.tv_sec,
                          .read = data.st_atim.tv_sec,
                          .bytes = (guint64) data.st_blocks * 512};
+  if (member && !mapped && remove_abandoned (dirfd, name, map_name))
+    return;
+  entry.path = g_strconcat (dir_name, "/", id, NULL);
   g_array_append_val (entries, entry);
 }
 
@@ -107,11 +126,13 @@ static void scan_dir (int storefd, const char *dir_name, gint64 expires, gint64 
   DIR *dir = open_dir (storefd, dir_name);
   if (dir == NULL)
     return;
-  for (const struct dirent *item = readdir (dir); item != NULL; item = readdir (dir))
-    if (g_str_has_suffix (item->d_name, ".cab"))
-      scan_file (dirfd (dir), dir_name, expires, item->d_name, entries);
+  for (const struct dirent *item = readdir (dir); item != NULL; item = readdir (dir)) {
+    gboolean member = g_str_has_suffix (item->d_name, CAB_STORE_MEMBER);
+    if (member || g_str_has_suffix (item->d_name, CAB_STORE_CAB))
+      scan_file (dirfd (dir), dir_name, expires, item->d_name, member, entries);
     else if (*item->d_name != '.')
       remove_debris (dirfd (dir), item->d_name, now);
+  }
   closedir (dir);
 }
 
@@ -135,11 +156,13 @@ static GArray *scan (CabStore *store, gint64 now, GPtrArray *dirs) {
   return entries;
 }
 
-/* Removes a CAB; FALSE if somebody has it open, unless @even_open: then who has it open keeps what he holds. */
-static gboolean remove_cab (CabStore *store, const char *path, gboolean even_open) {
+/* Removes a CAB or a member; FALSE if somebody has it open, unless @even_open: then who has it open keeps what he
+ * holds. */
+static gboolean remove_entry (CabStore *store, const CabEvictEntry *entry, gboolean even_open) {
   int storefd = cab_store_dirfd (store);
-  g_autofree char *data = g_strconcat (path, ".cab", NULL);
-  g_autofree char *map = g_strconcat (path, ".map", NULL);
+  g_autofree char *data = g_strconcat (entry->path, entry->member ? CAB_STORE_MEMBER : CAB_STORE_CAB, NULL);
+  g_autofree char *map =
+      g_strconcat (entry->path, entry->member ? CAB_STORE_MEMBER_MAP : CAB_STORE_CAB_MAP, NULL);
   g_auto (CabFd) fd = openat (storefd, data, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0 || (flock (fd, LOCK_EX | LOCK_NB) < 0 && !even_open))
     return FALSE;
@@ -187,7 +210,7 @@ guint64 cab_evict_sweep (CabStore *store, const CabEvictOptions *options, gint64
   for (guint i = 0; i < entries->len; i++) {
     const CabEvictEntry *entry = &g_array_index (entries, CabEvictEntry, i);
     gboolean over = i < expired;
-    if ((over || freed < to_free) && remove_cab (store, entry->path, over))
+    if ((over || freed < to_free) && remove_entry (store, entry, over))
       freed += over ? 0 : entry->bytes;
     else
       left += entry->bytes;

@@ -5,6 +5,8 @@
  * data: the bytes of a CAB go at its expiration or `keep` after their download, whichever is first
  * (api-contract.md 1.2).
  *
+ * Members that were taken out of CABs are cached bytes like the CABs themselves, with their CAB's expiration.
+ *
  * The plan is pure; the sweep reads the directory as it is, because other processes may share it.
  *
  * SPDX-License-Identifier: MIT
@@ -14,9 +16,10 @@
 
 #include "cache/store.h"
 
-/* One CAB in the cache directory. */
+/* One CAB in the cache directory, or one member of a CAB. */
 typedef struct {
   char *path;     /* "20170507T135343Z/fb57b37b-…", without suffix; owned */
+  gboolean member;
   gint64 expires; /* Unix seconds; CAB_TIME_UNKNOWN for the directory of those that do not */
   gint64 fetched; /* when its bytes came last */
   gint64 read;    /* when it was read last */

@@ -1,4 +1,4 @@
-/* object.c - one CAB's data file, open: the rules are in store.h.
+/* object.c - one data file, open: the rules are in store.h.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -57,9 +57,15 @@ static CabObject *object_new (CabStore *store, const CabObjectKey *key) {
   CabObject *self = g_new0 (CabObject, 1);
   self->store = store;
   self->fd = -1;
-  self->data_path = cab_store_path (key->expires, key->id, ".cab");
-  self->map_path = cab_store_path (key->expires, key->id, ".map");
+  self->data_path = cab_store_data_path (key);
+  self->map_path = cab_store_map_path (key);
   return self;
+}
+
+/* There may be some now: something was emptied, or may be removed. */
+static void tell_of_room (CabStore *store) {
+  if (cab_store_is_full (store) && store->written_func != NULL)
+    store->written_func (store->written_data);
 }
 
 void cab_object_close (CabObject *self) {
@@ -67,8 +73,7 @@ void cab_object_close (CabObject *self) {
     return;
   if (self->fd >= 0)
     close (self->fd);
-  if (cab_store_is_full (self->store) && self->store->written_func != NULL)
-    self->store->written_func (self->store->written_data); /* now it may be removed */
+  tell_of_room (self->store);
   g_free (self->data_path);
   g_free (self->map_path);
   g_free (self);
@@ -170,6 +175,12 @@ CabObject *cab_object_open (CabStore *store, const CabObjectKey *key, CabMap *ma
   return open_private (self, &error) ? self : open_none (self, error);
 }
 
+CabObject *cab_object_open_private (CabStore *store, const CabObjectKey *key) {
+  CabObject *self = object_new (store, key);
+  g_autoptr (GError) error = NULL;
+  return open_private (self, &error) ? self : open_none (self, error);
+}
+
 static gboolean refuse_write (CabObject *self, GError **error) {
   g_set_error (error, CAB_ERROR, CAB_ERROR_NO_SPACE, "the cache has no room for %s", self->data_path);
   return FALSE;
@@ -199,9 +210,23 @@ gboolean cab_object_write (CabObject *self, guint64 off, const void *bytes, gsiz
                  : cab_error_errno (error, "write %s to the cache", self->data_path) != NULL;
     done += (gsize) n;
   }
+  cab_object_wrote (self, len);
+  return TRUE;
+}
+
+void cab_object_wrote (CabObject *self, guint64 len) {
+  CabStore *store = self->store;
   guint64 before = atomic_fetch_add (&store->written, len);
   if (store->written_func != NULL && before / store->written_step != (before + len) / store->written_step)
     store->written_func (store->written_data);
+}
+
+gboolean cab_object_empty (CabObject *self, GError **error) {
+  if (self->fd < 0)
+    return refuse_write (self, error);
+  if (ftruncate (self->fd, 0) < 0)
+    return cab_error_errno (error, "empty %s in the cache", self->data_path) != NULL;
+  tell_of_room (self->store);
   return TRUE;
 }
 

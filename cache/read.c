@@ -73,7 +73,7 @@ static gboolean is_satisfied_locked (const CabContent *self, const Reader *reade
   return TRUE;
 }
 
-static void take_satisfied_locked (CabContent *self, GQueue *into) {
+void cab_content_take_satisfied_locked (CabContent *self, GQueue *into) {
   for (GList *link = self->readers.head, *next; link != NULL; link = next) {
     next = link->next;
     if (!is_satisfied_locked (self, link->data))
@@ -182,7 +182,7 @@ static void arrived (Stream *stream, guint64 off, const void *bytes, gsize len) 
     self->progress_us = g_get_monotonic_time ();
     g_clear_error (&self->trouble);
     hand_out_locked (self, off, off + len, bytes, stream->end);
-    take_satisfied_locked (self, &satisfied);
+    cab_content_take_satisfied_locked (self, &satisfied);
     if (cab_ranges_has (&self->have, 0, self->size))
       atomic_store (&self->complete, TRUE);
     save = cab_content_save_due_locked (self);
@@ -206,7 +206,7 @@ static gboolean passed_by (Stream *stream, guint64 off, const void *bytes, gsize
     g_clear_error (&self->trouble);
     wanted = hand_out_locked (self, off, off + len, bytes, stream->end);
     stream->cancelled = stream->cancelled || !wanted;
-    take_satisfied_locked (self, &satisfied);
+    cab_content_take_satisfied_locked (self, &satisfied);
   }
   cab_content_answer_readers (self, &satisfied, NULL);
   return wanted;
@@ -318,6 +318,10 @@ static Stream *plan_locked (CabContent *self, CabRange zone, guint64 urgent, Cab
 }
 
 void cab_content_fetch (CabContent *self, CabRange zone, guint64 urgent) {
+  if (self->extraction != NULL) {
+    cab_extraction_start (self);
+    return;
+  }
   for (;;) {
     Stream *stream;
     CabRange gap;
@@ -345,6 +349,10 @@ static GPtrArray *streams_of_locked (CabContent *self, CabRange range) {
 }
 
 void cab_content_cancel (CabContent *self) {
+  if (self->extraction != NULL) {
+    cab_extraction_cancel (self);
+    return;
+  }
   g_autoptr (GPtrArray) streams = NULL;
   g_autoptr (GPtrArray) started = g_ptr_array_new ();
   {
@@ -384,12 +392,13 @@ static void hurry (CabContent *self, CabRange range) {
 
 void cab_content_fail (CabContent *self, const GError *error) {
   GQueue openers, readers;
-  gboolean left;
+  gboolean left, was_open;
   {
     CAB_LOCK_SCOPE (&self->owner->lock);
     if (self->phase == CONTENT_FAILED)
       return;
-    if (self->phase != CONTENT_OPENING)
+    was_open = self->phase != CONTENT_OPENING;
+    if (was_open)
       atomic_fetch_add (&self->owner->spoilt, 1);
     self->phase = CONTENT_FAILED;
     self->failed = g_error_copy (error);
@@ -404,6 +413,8 @@ void cab_content_fail (CabContent *self, const GError *error) {
     cab_object_discard (self->object);
   cab_content_answer_openers (self, &openers, error);
   cab_content_answer_readers (self, &readers, error);
+  if (was_open)
+    cab_extraction_spoil (self, error);
   if (left)
     cab_content_drop (self);
 }

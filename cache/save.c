@@ -13,6 +13,8 @@ gboolean cab_content_save_due_locked (CabContent *self) {
   if (self->phase != CONTENT_READY || self->saving || self->unsaved == 0 ||
       !(idle || atomic_load (&self->complete) || self->unsaved >= CAB_SAVE_STEP))
     return FALSE;
+  if (self->extraction != NULL && !atomic_load (&self->complete))
+    return FALSE; /* a part of a member is not kept */
   self->saving = TRUE;
   return TRUE;
 }

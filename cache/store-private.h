@@ -22,8 +22,9 @@ struct CabStore {
   atomic_bool full;
 };
 
-/* "20170507T135343Z/<id><suffix>", below the store's directory. */
-char *cab_store_path (gint64 expires, const char *id, const char *suffix);
+/* Paths below the store's directory: "20170507T135343Z/<id>.cab" and ".map". */
+char *cab_store_data_path (const CabObjectKey *key);
+char *cab_store_map_path (const CabObjectKey *key);
 
 /* Reads and parses the map @path of CAB @id: INVALID if it is damaged or another's, NOT_FOUND if there is none. */
 gboolean cab_store_load_map (CabStore *self, const char *path, const char *id, CabMap *map, GError **error);

@@ -148,17 +148,31 @@ void cab_store_set_written_func (CabStore *self, guint64 bytes, void (*func) (gp
   self->written_data = data;
 }
 
-char *cab_store_path (gint64 expires, const char *id, const char *suffix) {
-  g_autofree char *dir = cab_store_dir_name (expires);
-  return g_strconcat (dir, "/", id, suffix, NULL);
+static char *path_of (const CabObjectKey *key, const char *suffix) {
+  g_autofree char *dir = cab_store_dir_name (key->expires);
+  return g_strconcat (dir, "/", key->id, suffix, NULL);
 }
 
-guint64 cab_store_bytes (CabStore *self, gint64 expires, const char *id) {
-  g_autofree char *path = cab_store_path (expires, id, ".cab");
+char *cab_store_data_path (const CabObjectKey *key) {
+  return path_of (key, key->member ? CAB_STORE_MEMBER : CAB_STORE_CAB);
+}
+
+char *cab_store_map_path (const CabObjectKey *key) {
+  return path_of (key, key->member ? CAB_STORE_MEMBER_MAP : CAB_STORE_CAB_MAP);
+}
+
+guint64 cab_store_bytes (CabStore *self, const CabObjectKey *key) {
+  g_autofree char *path = cab_store_data_path (key);
   struct stat st;
   if (fstatat (self->dirfd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
     return 0;
   return (guint64) st.st_blocks * 512;
+}
+
+gssize cab_store_read (CabStore *self, const CabObjectKey *key, void *bytes, gsize len) {
+  g_autofree char *path = cab_store_data_path (key);
+  g_auto (CabFd) fd = openat (self->dirfd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  return fd < 0 ? -1 : pread (fd, bytes, len, 0);
 }
 
 gboolean cab_store_load_map (CabStore *self, const char *path, const char *id, CabMap *map, GError **error) {
@@ -179,9 +193,9 @@ gboolean cab_store_load_map (CabStore *self, const char *path, const char *id, C
 }
 
 gboolean cab_store_peek (CabStore *self, const CabObjectKey *key, CabMap *map) {
-  g_autofree char *path = cab_store_path (key->expires, key->id, ".map");
+  g_autofree char *path = cab_store_map_path (key);
   g_auto (CabFd) fd = -1;
-  g_autofree char *data_path = cab_store_path (key->expires, key->id, ".cab");
+  g_autofree char *data_path = cab_store_data_path (key);
   g_auto (CabMap) found = {0};
   if (!cab_store_load_map (self, path, key->id, &found, NULL) || strcmp (found.owner, key->owner) != 0)
     return FALSE;
@@ -191,4 +205,40 @@ gboolean cab_store_peek (CabStore *self, const CabObjectKey *key, CabMap *map) {
   *map = found;
   found = (CabMap){0};
   return TRUE;
+}
+
+/* "ID.3.17.member", or the map: where "3.17" begins. */
+static const char *before_numbers (const char *name, const char *end) {
+  for (guint i = 0; i < 2; i++) {
+    const char *p = end;
+    while (p > name && g_ascii_isdigit (p[-1]))
+      p--;
+    if (p == end || p == name || p[-1] != '.')
+      return NULL;
+    end = p - 1;
+  }
+  return end > name ? end : NULL;
+}
+
+gboolean cab_store_is_member (const char *name, gsize *id_len) {
+  const char *dot = strrchr (name, '.');
+  if (dot == NULL || (strcmp (dot, CAB_STORE_MEMBER) != 0 && strcmp (dot, CAB_STORE_MEMBER_MAP) != 0))
+    return FALSE;
+  const char *end = before_numbers (name, dot);
+  *id_len = end != NULL ? (gsize) (end - name) : 0;
+  return end != NULL;
+}
+
+void cab_store_remove_members (CabStore *self, gint64 expires, const char *id) {
+  g_autofree char *name = cab_store_dir_name (expires);
+  g_auto (CabFd) fd = openat (self->dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+  DIR *dir = fd < 0 ? NULL : fdopendir (fd);
+  if (dir == NULL)
+    return;
+  cab_fd_steal (&fd); /* the directory's now */
+  gsize len;
+  for (const struct dirent *item = readdir (dir); item != NULL; item = readdir (dir))
+    if (cab_store_is_member (item->d_name, &len) && len == strlen (id) && memcmp (item->d_name, id, len) == 0)
+      unlinkat (dirfd (dir), item->d_name, 0);
+  closedir (dir);
 }

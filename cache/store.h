@@ -1,13 +1,15 @@
 /* store.h - the cache directory: files of bytes, each with its map, in a directory for each expiration time.
  *
- * interface.md section 6.  An object is one CAB's data file, open.  Rules that keep it right under kill -9, power
- * cuts and several processes on one directory:
+ * interface.md section 6.  An object is one data file, open: of a CAB (ID.cab, with its map ID.map) or of a member that
+ * was taken out of one (ID.member, with ID.member-map, where ID is that of the CAB, a dot, and what tells its members
+ * apart).  Rules that keep it right under kill -9, power cuts and several processes on one directory:
  *
  *  - A map is written only after the data it speaks of is on disk (fdatasync), to a temporary name, then renamed.
  *  - A map names the data file it belongs to by inode and birth time; with another one it is worth nothing.
  *  - Who writes an object holds flock (LOCK_EX) on its data file for as long as it is open, who reads a complete
  *    one LOCK_SH.  Who finds it locked by a writer gets a private object: an unnamed file that ends with it.
  *  - Whoever gets LOCK_EX without waiting knows that nobody has the object open and may remove it.
+ *  - A member has a map only once it is whole: without one, and open to nobody, it is what a crash left.
  *
  * Threads: any; an object's calls may run in parallel except close, which is last.  No lock is held across disk I/O.
  * Errors: CAB_ERROR with the path; NO_SPACE where the disk is full or the cache may not grow.
@@ -19,6 +21,11 @@
 
 #include "cache/map.h"
 
+#define CAB_STORE_CAB        ".cab"
+#define CAB_STORE_CAB_MAP    ".map"
+#define CAB_STORE_MEMBER     ".member"
+#define CAB_STORE_MEMBER_MAP ".member-map"
+
 typedef struct CabStore CabStore;
 typedef struct CabObject CabObject;
 
@@ -26,8 +33,9 @@ typedef struct CabObject CabObject;
  * CAB of one name, the file is that of who came first; the other's goes into a private one. */
 typedef struct {
   const char *owner; /* "driver/13984104677400476" */
-  gint64 expires;    /* Unix seconds, or CAB_TIME_UNKNOWN */
+  gint64 expires;    /* Unix seconds, or CAB_TIME_UNKNOWN; of a member, its CAB's */
   const char *id;
+  gboolean member; /* not a CAB */
 } CabObjectKey;
 
 /* Makes or opens @dir.  INVALID: it is of a version that is not understood, or holds something else; FAILED:
@@ -56,6 +64,9 @@ gboolean cab_store_is_full (CabStore *self);
  * NO_SPACE. */
 CabObject *cab_object_open (CabStore *self, const CabObjectKey *key, CabMap *map);
 
+/* One that ends with its closing, whatever is in the directory; or one that takes nothing. */
+CabObject *cab_object_open_private (CabStore *self, const CabObjectKey *key);
+
 /* Ends the object.  The data stays, unless it is private. */
 void cab_object_close (CabObject *self);
 
@@ -66,6 +77,10 @@ gboolean cab_object_read (CabObject *self, guint64 off, void *bytes, gsize len, 
 
 /* The object's own, valid while it is open; -1 for one that takes nothing. */
 int cab_object_descriptor (const CabObject *self);
+
+/* For who writes through the descriptor: begins anew without a byte, and tells that @len bytes were written. */
+gboolean cab_object_empty (CabObject *self, GError **error);
+void cab_object_wrote (CabObject *self, guint64 len);
 
 /* Puts the data on disk, then @map, whose `inode` and `born` are filled in.  Blocks.  Does nothing for a private
  * object or one that was removed meanwhile. */
@@ -80,11 +95,21 @@ void cab_object_discard (CabObject *self);
 /* Marks the object as read just now: eviction takes the least recently read first. */
 void cab_object_touch (CabObject *self);
 
-/* Bytes on disk of a CAB that nobody has open; 0 if there are none. */
-guint64 cab_store_bytes (CabStore *self, gint64 expires, const char *id);
+/* Bytes on disk of a CAB or a member that nobody has open; 0 if there are none. */
+guint64 cab_store_bytes (CabStore *self, const CabObjectKey *key);
 
-/* What the map of a CAB says, without opening it. FALSE if there is none or it is not good. */
+/* The first @len bytes of its file, or less: how many, or -1. */
+gssize cab_store_read (CabStore *self, const CabObjectKey *key, void *bytes, gsize len);
+
+/* What the map of a CAB or a member says, without opening it. FALSE if there is none or it is not good. */
 gboolean cab_store_peek (CabStore *self, const CabObjectKey *key, CabMap *map);
+
+/* Removes the members that were taken out of CAB @id.  Blocks. */
+void cab_store_remove_members (CabStore *self, gint64 expires, const char *id);
+
+/* The CAB that the file @name of a member belongs to: TRUE and the length of its id, at the head of @name; FALSE if it is
+ * the file of no member. */
+gboolean cab_store_is_member (const char *name, gsize *id_len);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabStore, cab_store_free)
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabObject, cab_object_close)

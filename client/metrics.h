@@ -20,7 +20,8 @@
   X (BYTES_RECEIVED, "bytes_received", "Bytes of CABs received from blob hosts.")                                \
   X (BYTES_CACHED, "bytes_cached", "Bytes of CABs answered from the cache.")                                     \
   X (READS_WAITED, "reads_waited", "Reads that had to wait for the network.")                                    \
-  X (CABS_EVICTED, "cabs_evicted", "Cached CABs removed, expired or over the limit.")                            \
+  X (CABS_EVICTED, "cabs_evicted", "Cached CABs and members removed, expired or over the limit.")                  \
+  X (MEMBERS_EXTRACTED, "members_extracted", "Members taken out of CABs.")                                       \
   X (CACHE_DAMAGED, "cache_damaged", "Cache files found damaged, dropped and to be fetched again.")              \
   X (ERRORS, "errors", "Operations answered with an error.")
 

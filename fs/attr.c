@@ -8,13 +8,18 @@
 #include "fs/ops-private.h"
 
 CabRecord cab_node_record (const CabNode *node, char id[CAB_NAME_SIZE]) {
+  const CabNode *cab = cab_node_cab (node);
   gsize id_len = 0;
-  gboolean well_formed = cab_name_to_cab (node->name, &id_len);
+  gboolean well_formed =
+      cab->kind == CAB_NODE_OPEN ? cab_name_to_open (cab->name, &id_len) : cab_name_to_cab (cab->name, &id_len);
   g_assert (well_formed); /* or it would not have become a node */
-  memcpy (id, node->name, id_len);
+  memcpy (id, cab->name, id_len);
   id[id_len] = '\0';
-  return (CabRecord){
-      .id = id, .date = node->date, .expires = node->expires, .downloadable = node->downloadable};
+  return (CabRecord){.id = id, .date = cab->date, .expires = cab->expires, .downloadable = cab->downloadable};
+}
+
+static gboolean is_file (CabNodeKind kind) {
+  return kind == CAB_NODE_CAB || kind == CAB_NODE_MEMBER;
 }
 
 /* Newest date of a list that is in memory. */
@@ -42,7 +47,7 @@ static gint64 date_of_hit (CabFs *fs, CabNode *failure) {
 }
 
 static gint64 time_of (CabFs *fs, CabNode *node) {
-  if (node->kind == CAB_NODE_CAB)
+  if (node->kind >= CAB_NODE_CAB)
     return node->date;
   if (node->kind == CAB_NODE_ROOT)
     return CAB_TIME_UNKNOWN;
@@ -51,43 +56,52 @@ static gint64 time_of (CabFs *fs, CabNode *node) {
   return when == CAB_TIME_UNKNOWN && node->kind == CAB_NODE_FAILURE ? date_of_hit (fs, node) : when;
 }
 
-static void set_times (CabFs *fs, gint64 when, gboolean is_cab, struct stat *st) {
-  /* Of a directory nothing may be known yet; of a CAB, a date that changed with each mount would make rsync copy. */
-  struct timespec unknown = is_cab ? (struct timespec){0} : fs->started;
+static void set_times (CabFs *fs, gint64 when, gboolean file, struct stat *st) {
+  /* Of a directory nothing may be known yet; of a file, a date that changed with each mount would make rsync copy. */
+  struct timespec unknown = file ? (struct timespec){0} : fs->started;
   st->st_mtim = when == CAB_TIME_UNKNOWN ? unknown : (struct timespec){.tv_sec = (time_t) when};
   st->st_atim = st->st_ctim = st->st_mtim;
 }
 
-static void fill_common (const CabFs *fs, guint64 ino, gboolean is_cab, struct stat *st) {
+static void fill_common (const CabFs *fs, guint64 ino, gboolean file, struct stat *st) {
   *st = (struct stat){.st_ino = ino,
-                      .st_mode = (is_cab ? S_IFREG | 0444 : S_IFDIR | 0555) & ~fs->options->umask,
-                      .st_nlink = is_cab ? 1 : 2,
+                      .st_mode = (file ? S_IFREG | 0444 : S_IFDIR | 0555) & ~fs->options->umask,
+                      .st_nlink = file ? 1 : 2,
                       .st_uid = fs->options->uid,
                       .st_gid = fs->options->gid,
                       .st_blksize = 4096};
 }
 
-void cab_attr_fill (CabFs *fs, CabNode *node, struct stat *st) {
-  gboolean is_cab = node->kind == CAB_NODE_CAB;
-  fill_common (fs, node->ino, is_cab, st);
-  set_times (fs, time_of (fs, node), is_cab, st);
-  if (!is_cab)
-    return;
+/* Bytes of a CAB or a member that are here. */
+static guint64 bytes_of (CabFs *fs, CabNode *node) {
   char id[CAB_NAME_SIZE];
   CabRecord record = cab_node_record (node, id);
   CabScope scope = cab_node_scope (node);
+  return node->kind == CAB_NODE_MEMBER ? cab_cache_member_bytes (fs->cache, &scope, &record, node->member)
+                                       : cab_cache_bytes (fs->cache, &scope, &record);
+}
+
+void cab_attr_fill (CabFs *fs, CabNode *node, struct stat *st) {
+  gboolean file = is_file (node->kind);
+  fill_common (fs, node->ino, file, st);
+  set_times (fs, time_of (fs, node), file, st);
+  if (!file)
+    return;
   guint64 size = atomic_load (&node->size);
   st->st_size = size == CAB_SIZE_UNKNOWN ? 0 : (off_t) size;
-  st->st_blocks = (blkcnt_t) ((cab_cache_bytes (fs->cache, &scope, &record) + 511) / 512);
+  st->st_blocks = (blkcnt_t) ((bytes_of (fs, node) + 511) / 512);
 }
 
 void cab_attr_fill_seed (CabFs *fs, const CabNode *parent, const CabNodeSeed *seed, struct stat *st) {
-  fill_common (fs, cab_node_child_ino (parent, seed->name), seed->kind == CAB_NODE_CAB, st);
+  fill_common (fs, cab_node_child_ino (parent, seed), is_file (seed->kind), st);
 }
 
 gboolean cab_attr_know_size (CabFs *fs, CabNode *node, CabLook look) {
-  if (atomic_load (&node->size) != CAB_SIZE_UNKNOWN && look == CAB_LOOK_ASIDE)
+  gboolean known = atomic_load (&node->size) != CAB_SIZE_UNKNOWN;
+  if (!is_file (node->kind))
     return TRUE;
+  if (node->kind == CAB_NODE_MEMBER || (known && look == CAB_LOOK_ASIDE))
+    return known;
   char id[CAB_NAME_SIZE];
   CabRecord record = cab_node_record (node, id);
   CabScope scope = cab_node_scope (node);
@@ -99,6 +113,6 @@ gboolean cab_attr_know_size (CabFs *fs, CabNode *node, CabLook look) {
 
 double cab_attr_timeout (CabFs *fs, const CabNode *node) {
   /* A size of 0 that stands for "not known" must not be kept: the next look, after an open, shows the true one. */
-  gboolean open_end = node->kind == CAB_NODE_CAB && atomic_load (&node->size) == CAB_SIZE_UNKNOWN;
+  gboolean open_end = is_file (node->kind) && atomic_load (&node->size) == CAB_SIZE_UNKNOWN;
   return open_end ? 0 : fs->ttl;
 }

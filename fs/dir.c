@@ -3,11 +3,23 @@
 
 #include <string.h>
 
+#include "fs/names.h"
+
+/* What stands in a directory of an archive: a member, or a folder whose first member it is. */
+typedef struct {
+  guint index; /* in the list */
+  gboolean folder;
+} Child;
+
 struct CabDir {
   CabNode *node;
-  char **names;        /* of the root or an application; else NULL */
-  CabRecords *records; /* of a failure; else NULL */
-  GArray *shown;       /* guint, indices into records, where some are left out; else NULL: all are shown */
+  char **names;           /* of the root or an application; else NULL */
+  CabRecords *records;    /* of a failure; else NULL */
+  GArray *shown;          /* guint, indices into records, where some are left out; else NULL: all are shown */
+  gboolean open;          /* each CAB is two entries */
+  CabMemberList *members; /* of an open CAB; else NULL */
+  GArray *children;       /* Child, in the order of their names; with `members` */
+  gsize prefix;           /* length of what the paths of all children begin with */
   guint count;
   gboolean cached;
 };
@@ -31,12 +43,52 @@ static GArray *downloadable (CabRecords *records) {
   return shown;
 }
 
-CabDir *cab_dir_new_cabs (CabNode *node, CabRecords *records, gboolean hide) {
+CabDir *cab_dir_new_cabs (CabNode *node, CabRecords *records, gboolean hide, gboolean open) {
   CabDir *self = g_new0 (CabDir, 1);
   self->node = cab_node_ref (node);
   self->records = cab_records_ref (records);
   self->shown = hide ? downloadable (records) : NULL;
-  self->count = hide ? self->shown->len : cab_records_count (records);
+  self->open = open;
+  self->count = (hide ? self->shown->len : cab_records_count (records)) * (open ? 2 : 1);
+  return self;
+}
+
+/* The members below @prefix, which is "" or ends in a slash: each one, and each folder once. */
+static GArray *children_of (const CabMemberList *members, const char *prefix) {
+  GArray *children = g_array_new (FALSE, FALSE, sizeof (Child));
+  guint count = cab_member_list_count (members);
+  for (guint i = cab_member_list_seek (members, prefix); i < count;) {
+    CabMemberEntry entry;
+    cab_member_list_get (members, i, &entry);
+    if (!g_str_has_prefix (entry.path, prefix))
+      break;
+    const char *slash = strchr (entry.path + strlen (prefix), '/');
+    const Child child = {i, slash != NULL};
+    g_array_append_val (children, child);
+    if (slash == NULL) {
+      i++;
+      continue;
+    }
+    /* To what comes behind all that is in it. */
+    g_autofree char *behind = g_strndup (entry.path, (gsize) (slash - entry.path) + 1);
+    behind[slash - entry.path] = '/' + 1;
+    i = cab_member_list_seek (members, behind);
+  }
+  return children;
+}
+
+CabDir *cab_dir_new_members (CabNode *node, CabMemberList *members) {
+  g_autofree char *path = cab_node_member_path (node, NULL);
+  g_autofree char *prefix = *path == '\0' ? g_strdup ("") : g_strconcat (path, "/", NULL);
+  g_autoptr (GArray) children = children_of (members, prefix);
+  if (children->len == 0 && *path != '\0')
+    return NULL;
+  CabDir *self = g_new0 (CabDir, 1);
+  self->node = cab_node_ref (node);
+  self->members = cab_member_list_ref (members);
+  self->prefix = strlen (prefix);
+  self->count = children->len;
+  self->children = g_steal_pointer (&children);
   return self;
 }
 
@@ -47,6 +99,8 @@ void cab_dir_free (CabDir *self) {
   g_strfreev (self->names);
   g_clear_pointer (&self->records, cab_records_unref);
   g_clear_pointer (&self->shown, g_array_unref);
+  g_clear_pointer (&self->members, cab_member_list_unref);
+  g_clear_pointer (&self->children, g_array_unref);
   g_free (self);
 }
 
@@ -66,21 +120,58 @@ guint cab_dir_count (const CabDir *self) {
   return self->count;
 }
 
-void cab_dir_entry (const CabDir *self, guint index, char name[CAB_NAME_SIZE], CabNodeSeed *seed) {
-  if (self->names != NULL) {
-    gboolean root = self->node->kind == CAB_NODE_ROOT;
-    *seed = (CabNodeSeed){.kind = root ? CAB_NODE_APPLICATION : CAB_NODE_FAILURE, .name = self->names[index]};
-    return;
-  }
+static void cab_entry (const CabDir *self, guint index, char name[CAB_NAME_SIZE], CabNodeSeed *seed) {
+  gboolean open = self->open && index % 2 == 1;
+  guint row = self->open ? index / 2 : index;
   CabRecord record;
-  cab_records_get (self->records, self->shown != NULL ? g_array_index (self->shown, guint, index) : index,
-                   &record);
-  g_snprintf (name, CAB_NAME_SIZE, "%s.cab", record.id); /* ids are at most 128 bytes */
-  *seed = (CabNodeSeed){.kind = CAB_NODE_CAB,
+  cab_records_get (self->records, self->shown != NULL ? g_array_index (self->shown, guint, row) : row, &record);
+  /* Ids are at most 128 bytes. */
+  g_snprintf (name, CAB_NAME_SIZE, "%s.cab%s", record.id, open ? CAB_NAME_OPEN : "");
+  *seed = (CabNodeSeed){.kind = open ? CAB_NODE_OPEN : CAB_NODE_CAB,
                         .name = name,
                         .date = record.date,
                         .expires = record.expires,
                         .downloadable = record.downloadable};
+}
+
+CabNodeSeed cab_dir_folder_seed (const CabNode *cab, const char *name) {
+  return (CabNodeSeed){.kind = CAB_NODE_FOLDER,
+                       .name = name,
+                       .date = cab->date,
+                       .expires = cab->expires,
+                       .downloadable = cab->downloadable};
+}
+
+CabNodeSeed cab_dir_member_seed (const CabNode *cab, const char *name, const CabMemberEntry *entry) {
+  return (CabNodeSeed){.kind = CAB_NODE_MEMBER,
+                       .name = name,
+                       .date = entry->modified != CAB_TIME_UNKNOWN ? entry->modified : cab->date,
+                       .expires = cab->expires,
+                       .downloadable = cab->downloadable,
+                       .size = entry->has_size ? entry->size : CAB_SIZE_UNKNOWN,
+                       .member = entry->id};
+}
+
+static void member_entry (const CabDir *self, guint index, char name[CAB_NAME_SIZE], CabNodeSeed *seed) {
+  const Child *child = &g_array_index (self->children, Child, index);
+  const CabNode *cab = cab_node_cab (self->node);
+  CabMemberEntry entry;
+  cab_member_list_get (self->members, child->index, &entry);
+  /* Parts of paths are at most 255 bytes. */
+  g_strlcpy (name, entry.path + self->prefix, CAB_NAME_SIZE);
+  name[strcspn (name, "/")] = '\0';
+  *seed = child->folder ? cab_dir_folder_seed (cab, name) : cab_dir_member_seed (cab, name, &entry);
+}
+
+void cab_dir_entry (const CabDir *self, guint index, char name[CAB_NAME_SIZE], CabNodeSeed *seed) {
+  if (self->names != NULL) {
+    gboolean root = self->node->kind == CAB_NODE_ROOT;
+    *seed = (CabNodeSeed){.kind = root ? CAB_NODE_APPLICATION : CAB_NODE_FAILURE, .name = self->names[index]};
+  } else if (self->records != NULL) {
+    cab_entry (self, index, name, seed);
+  } else {
+    member_entry (self, index, name, seed);
+  }
 }
 
 char **cab_dir_merge (char **a, char **b) {

@@ -9,6 +9,7 @@
 #ifndef CABFS_FS_DIR_H
 #define CABFS_FS_DIR_H
 
+#include "cache/cache.h"
 #include "client/records.h"
 #include "fs/options.h"
 #include "fs/tree.h"
@@ -18,8 +19,12 @@ typedef struct CabDir CabDir;
 /* Of the root or an application: @names, sorted, each once; taken over. */
 CabDir *cab_dir_new_names (CabNode *node, char **names);
 
-/* Of a failure: its CABs.  With @hide those that cannot be downloaded are left out. */
-CabDir *cab_dir_new_cabs (CabNode *node, CabRecords *records, gboolean hide);
+/* Of a failure: its CABs.  With @hide those that cannot be downloaded are left out; with @open each has its open CAB
+ * behind it. */
+CabDir *cab_dir_new_cabs (CabNode *node, CabRecords *records, gboolean hide, gboolean open);
+
+/* Of an open CAB or a folder in it: what @members has there.  NULL if there is no such folder. */
+CabDir *cab_dir_new_members (CabNode *node, CabMemberList *members);
 
 void cab_dir_free (CabDir *self);
 
@@ -31,8 +36,13 @@ CabNode *cab_dir_node (const CabDir *self);
 guint cab_dir_count (const CabDir *self);
 
 /* Name and seed of entry @index < count: @seed->name points into @name or the snapshot. */
-#define CAB_NAME_SIZE 256
 void cab_dir_entry (const CabDir *self, guint index, char name[CAB_NAME_SIZE], CabNodeSeed *seed);
+
+/* The seed of member @entry of the open CAB @cab. */
+CabNodeSeed cab_dir_member_seed (const CabNode *cab, const char *name, const CabMemberEntry *entry);
+
+/* The seed of folder @name in the open CAB @cab. */
+CabNodeSeed cab_dir_folder_seed (const CabNode *cab, const char *name);
 
 /* Union of the two sorted lists, without duplicates; both are freed. */
 char **cab_dir_merge (char **a, char **b);

@@ -5,11 +5,10 @@
 
 #include "client/error.h"
 
-/* NO_SPACE concerns our cache, not the file a program reads: ENOSPC would tell it a lie. */
 static const int errnos[] = {
-    [CAB_ERROR_FAILED] = EIO,      [CAB_ERROR_INVALID] = EIO,    [CAB_ERROR_NOT_FOUND] = ENOENT,
-    [CAB_ERROR_DENIED] = EACCES,   [CAB_ERROR_CHANGED] = ESTALE, [CAB_ERROR_TIMEOUT] = ETIMEDOUT,
-    [CAB_ERROR_CANCELLED] = EINTR, [CAB_ERROR_NO_SPACE] = EIO,
+    [CAB_ERROR_FAILED] = EIO,      [CAB_ERROR_INVALID] = EIO,     [CAB_ERROR_NOT_FOUND] = ENOENT,
+    [CAB_ERROR_DENIED] = EACCES,   [CAB_ERROR_CHANGED] = ESTALE,  [CAB_ERROR_TIMEOUT] = ETIMEDOUT,
+    [CAB_ERROR_CANCELLED] = EINTR, [CAB_ERROR_NO_SPACE] = ENOSPC,
 };
 
 int cab_errno_from_error (const GError *error) {

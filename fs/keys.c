@@ -262,6 +262,28 @@ static gboolean set_account_families (CabConfig *config, const CabKey *key, cons
   return TRUE;
 }
 
+static gboolean set_members (CabConfig *config, const CabKey *key, const char *text, const char *base,
+                             GError **error) {
+  guint index;
+  if (!cab_value_choice (text, key->words, &index, error))
+    return FALSE;
+  config->fs.members = (CabMembersShown) index;
+  config->cache.members = config->fs.members != CAB_MEMBERS_OFF;
+  return TRUE;
+}
+
+/* What an archive may unpack to has to be bounded by something. */
+static gboolean set_member_limit (CabConfig *config, const CabKey *key, const char *text, const char *base,
+                                  GError **error) {
+  guint64 limit;
+  if (!cab_value_size (text, &limit, error))
+    return FALSE;
+  if (limit == 0)
+    return cab_value_refuse (error, "has to be more than 0; members = off if no CAB is to be opened");
+  config->cache.member_limit = limit;
+  return TRUE;
+}
+
 static gboolean set_cache_free (CabConfig *config, const CabKey *key, const char *text, const char *base,
                                 GError **error) {
   return cab_value_share (text, &config->cache.free_percent, &config->cache.free_bytes, error);
@@ -289,6 +311,7 @@ static gboolean set_log_level (CabConfig *config, const CabKey *key, const char 
 
 static const char *const family_words[] = {"driver", "desktop", "store", NULL};
 static const char *const account_words[] = {"ihvdriver", "hardware", NULL};
+static const char *const members_words[] = {"hidden", "visible", "off", NULL};
 static const char *const sizes_words[] = {"exact", "lazy", NULL};
 static const char *const undownloadable_words[] = {"show", "hide", NULL};
 
@@ -317,6 +340,8 @@ static const CabKey keys[] = {
     {"listing-ttl", "time", "300", "Listings", set_time, AT (cache.listing_ttl_s), 0, 30 * DAY},
     {"undownloadable", "word", "show", "Listings", set_either, AT (fs.hide_undownloadable),
      .words = undownloadable_words},
+    {"members", "word", "hidden", "Listings", set_members, .words = members_words},
+    {"member-limit", "size", "16G", "Listings", set_member_limit},
     {"sizes", "word", "exact", "Listings", set_either, AT (fs.sizes_lazy), .words = sizes_words},
     {"deny", "list", DENY_DEFAULT, "Listings", set_deny},
 

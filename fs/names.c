@@ -62,14 +62,22 @@ char *cab_name_from_cab (const char *id) {
   return g_strconcat (id, SUFFIX, NULL);
 }
 
-gboolean cab_name_to_cab (const char *name, gsize *id_len) {
-  if (!g_str_has_suffix (name, SUFFIX))
+static gboolean split (const char *name, const char *suffix, gsize *id_len) {
+  if (!g_str_has_suffix (name, suffix))
     return FALSE;
-  gsize len = strlen (name) - strlen (SUFFIX);
+  gsize len = strlen (name) - strlen (suffix);
   if (len == 0 || len > ID_MAX || name[0] == '.' || !all (name, len, is_id_char))
     return FALSE;
   *id_len = len;
   return TRUE;
+}
+
+gboolean cab_name_to_cab (const char *name, gsize *id_len) {
+  return split (name, SUFFIX, id_len);
+}
+
+gboolean cab_name_to_open (const char *name, gsize *id_len) {
+  return split (name, SUFFIX CAB_NAME_OPEN, id_len);
 }
 
 /* FNV-1a leaves the high bits of short, similar names alike; the multiplications at the end spread every bit over

@@ -26,6 +26,12 @@ char *cab_name_from_cab (const char *id);
  * Says nothing of whether there is such a CAB. */
 gboolean cab_name_to_cab (const char *name, gsize *id_len);
 
+/* "<id>.cab.d", the open CAB of "<id>.cab". */
+#define CAB_NAME_OPEN ".d"
+
+/* As cab_name_to_cab(), of an open CAB. */
+gboolean cab_name_to_open (const char *name, gsize *id_len);
+
 /* The inode number of @path, which is relative to the mount point, without a slash at either end: the same on every
  * machine and for all time, so do not change how it is made.  Never 0 and never 1, which is the root's
  * (FUSE_ROOT_ID).  Two paths have one number with a chance of 2^-64. */

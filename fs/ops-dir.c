@@ -38,8 +38,7 @@ static gboolean share_entries_locked (struct fuse_file_info *info, CabDir *dir, 
   return same;
 }
 
-/* @version: another one whenever the entries are other ones. */
-static void reply_dir (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabDir *dir, guint64 version) {
+void cab_reply_dir (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabDir *dir, guint64 version) {
   gboolean same;
   {
     CAB_LOCK_SCOPE (&fs->lock);
@@ -58,7 +57,7 @@ static void reply_root (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, 
   guint64 version = (cab_products_version (fs->products) << 32) + cab_reached_version (fs->reached) + 1;
   char **names = cab_dir_merge (g_strdupv (fs->configured), cab_products_list (fs->products));
   names = cab_dir_merge (names, cab_reached_list (fs->reached, NULL));
-  reply_dir (fs, req, info, cab_dir_new_names (root, names), version);
+  cab_reply_dir (fs, req, info, cab_dir_new_names (root, names), version);
 }
 
 static void on_products (gpointer data) {
@@ -97,6 +96,11 @@ static CabDir *open_application (CabFs *fs, CabNode *node, CabRecords *records) 
   return cab_dir_new_names (node, cab_dir_merge (listed, cab_reached_list (fs->reached, node->name)));
 }
 
+static CabDir *open_failure (CabFs *fs, CabNode *node, CabRecords *records) {
+  return cab_dir_new_cabs (node, records, fs->options->hide_undownloadable,
+                           fs->options->members == CAB_MEMBERS_VISIBLE);
+}
+
 /* One that nobody configured was reached by its name if the services know of failures. */
 static void note_application (CabFs *fs, const CabNode *node, CabRecords *records) {
   if (cab_records_count (records) > 0 && !cab_fs_is_listed (fs, node->name))
@@ -113,8 +117,7 @@ static void on_list (gpointer data, const CabListing *listing, const GError *err
   if (call->node->kind == CAB_NODE_APPLICATION)
     dir = open_application (fs, call->node, error == NULL ? listing->records : NULL);
   else
-    dir = error == NULL ? cab_dir_new_cabs (call->node, listing->records, fs->options->hide_undownloadable)
-                        : NULL;
+    dir = error == NULL ? open_failure (fs, call->node, listing->records) : NULL;
   if (error != NULL && (dir == NULL || cab_dir_count (dir) == 0)) {
     cab_dir_free (dir);
     cab_call_fail (call, error);
@@ -125,7 +128,7 @@ static void on_list (gpointer data, const CabListing *listing, const GError *err
     version += cab_reached_version (fs->reached) + 1;
   fuse_req_t req = cab_call_take (call);
   if (req != NULL)
-    reply_dir (fs, req, &call->info, dir, version);
+    cab_reply_dir (fs, req, &call->info, dir, version);
   else
     cab_dir_free (dir);
   cab_call_free (call);
@@ -134,12 +137,16 @@ static void on_list (gpointer data, const CabListing *listing, const GError *err
 void cab_op_opendir (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info) {
   CabFs *fs = fuse_req_userdata (req);
   g_autoptr (CabNode) node = cab_tree_get (fs->tree, ino);
-  if (node == NULL || node->kind == CAB_NODE_CAB) {
+  if (node == NULL || node->kind == CAB_NODE_CAB || node->kind == CAB_NODE_MEMBER) {
     fuse_reply_err (req, node == NULL ? ESTALE : ENOTDIR);
     return;
   }
   if (node->kind == CAB_NODE_ROOT) {
     open_root (fs, req, info, node);
+    return;
+  }
+  if (node->kind != CAB_NODE_APPLICATION && node->kind != CAB_NODE_FAILURE) {
+    cab_member_opendir (fs, req, node, info);
     return;
   }
   CabScope scope = cab_node_scope (node);
@@ -182,8 +189,7 @@ static CabNode *describe (Fill *fill, const CabNodeSeed *seed, struct fuse_entry
   if (seed->kind == CAB_NODE_APPLICATION)
     full.family = cab_fs_family_of (fill->fs, seed->name);
   CabNode *node = cab_tree_child (fill->fs->tree, parent, &full);
-  if (node->kind == CAB_NODE_CAB && node->downloadable &&
-      !cab_attr_know_size (fill->fs, node, CAB_LOOK_ASIDE)) {
+  if (node->downloadable && !cab_attr_know_size (fill->fs, node, CAB_LOOK_ASIDE)) {
     cab_node_unref (node);
     cab_attr_fill_seed (fill->fs, parent, seed, &entry->attr);
     return NULL;

@@ -1,4 +1,4 @@
-/* ops-file.c - opening and reading CABs.
+/* ops-file.c - opening and reading CABs and members.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -81,18 +81,10 @@ static void on_open (gpointer data, CabContent *content, const GError *error) {
   cab_call_free (call);
 }
 
-/* The service has said that it will not be had, so it is not asked; what is in the cache is another matter. */
-static void on_open_undownloadable (gpointer data, CabContent *content, const GError *error) {
-  CabCall *call = data;
-  g_autoptr (GError) reason =
-      g_error_new (CAB_ERROR, CAB_ERROR_DENIED, "the service lists it as not downloadable for this account");
-  on_open (call, content, error != NULL ? reason : NULL);
-}
-
 void cab_op_open (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info) {
   CabFs *fs = fuse_req_userdata (req);
   g_autoptr (CabNode) node = cab_tree_get (fs->tree, ino);
-  if (node == NULL || node->kind != CAB_NODE_CAB) {
+  if (node == NULL || (node->kind != CAB_NODE_CAB && node->kind != CAB_NODE_MEMBER)) {
     fuse_reply_err (req, node == NULL ? ESTALE : EISDIR);
     return;
   }
@@ -100,14 +92,17 @@ void cab_op_open (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info) {
     fuse_reply_err (req, EROFS);
     return;
   }
+  CabReach reach = cab_fs_reach_bytes (fs, req, node);
+  CabCall *call = cab_call_new (req, "open", node, NULL);
+  call->info = *info;
+  if (node->kind == CAB_NODE_MEMBER) {
+    cab_member_open (fs, node, reach, on_open, call);
+    return;
+  }
   char id[CAB_NAME_SIZE];
   CabRecord record = cab_node_record (node, id);
   CabScope scope = cab_node_scope (node);
-  gboolean downloadable = node->downloadable;
-  CabReach reach = downloadable ? cab_fs_reach (fs, req) : CAB_REACH_LOCAL;
-  CabCall *call = cab_call_new (req, "open", node, NULL);
-  call->info = *info;
-  cab_cache_open (fs->cache, &scope, &record, reach, downloadable ? on_open : on_open_undownloadable, call);
+  cab_cache_open (fs->cache, &scope, &record, reach, on_open, call);
 }
 
 void cab_op_release (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info) {

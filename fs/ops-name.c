@@ -9,22 +9,17 @@
 #include "fs/names.h"
 #include "fs/ops-private.h"
 
-/* What can never be there, and what is not there now. */
-#define NEVER_S   3600.0
-#define MISSING_S 30.0
-
 /* --- lookup ------------------------------------------------------------------------------------------------- */
 
-static void reply_missing (CabFs *fs, fuse_req_t req, double timeout) {
+void cab_reply_missing (CabFs *fs, fuse_req_t req, double timeout) {
   const struct fuse_entry_param entry = {.ino = 0, .entry_timeout = MIN (timeout, fs->ttl)};
   fuse_reply_entry (req, &entry);
 }
 
-static void reply_node (CabFs *fs, fuse_req_t req, CabNode *parent, const CabNodeSeed *seed) {
+void cab_reply_node (CabFs *fs, fuse_req_t req, CabNode *parent, const CabNodeSeed *seed) {
   g_autoptr (CabNode) node = cab_tree_child (fs->tree, parent, seed);
   struct fuse_entry_param entry = {.ino = node->ino, .generation = 1, .entry_timeout = fs->ttl};
-  if (node->kind == CAB_NODE_CAB)
-    cab_attr_know_size (fs, node, CAB_LOOK_WALK);
+  cab_attr_know_size (fs, node, CAB_LOOK_WALK);
   cab_attr_fill (fs, node, &entry.attr);
   entry.attr_timeout = cab_attr_timeout (fs, node);
   cab_tree_remember (node);
@@ -34,7 +29,7 @@ static void reply_node (CabFs *fs, fuse_req_t req, CabNode *parent, const CabNod
 
 static void reply_application (CabFs *fs, fuse_req_t req, CabNode *root, const char *name) {
   CabNodeSeed seed = {.kind = CAB_NODE_APPLICATION, .name = name, .family = cab_fs_family_of (fs, name)};
-  reply_node (fs, req, root, &seed);
+  cab_reply_node (fs, req, root, &seed);
 }
 
 static void on_products (gpointer data) {
@@ -48,7 +43,7 @@ static void on_products (gpointer data) {
 static void lookup_application (CabFs *fs, fuse_req_t req, CabNode *root, const char *name) {
   gboolean listed = cab_fs_is_listed (fs, name);
   if (!listed && !cab_name_is_application (name)) {
-    reply_missing (fs, req, NEVER_S);
+    cab_reply_missing (fs, req, CAB_NEVER_S);
     return;
   }
   if (listed || !fs->options->discover) {
@@ -86,9 +81,9 @@ static void on_hits (gpointer data, const CabListing *listing, const GError *err
   fuse_req_t req = cab_call_take (call);
   CabNodeSeed seed = {.kind = CAB_NODE_FAILURE, .name = call->name};
   if (req != NULL && exists)
-    reply_node (call->fs, req, call->node, &seed);
+    cab_reply_node (call->fs, req, call->node, &seed);
   else if (req != NULL)
-    reply_missing (call->fs, req, MISSING_S);
+    cab_reply_missing (call->fs, req, CAB_MISSING_S);
   cab_call_free (call);
 }
 
@@ -109,7 +104,7 @@ static void on_failure_list (gpointer data, const CabListing *listing, const GEr
   fuse_req_t req = cab_call_take (call);
   CabNodeSeed seed = {.kind = CAB_NODE_FAILURE, .name = call->name};
   if (req != NULL)
-    reply_node (fs, req, call->node, &seed);
+    cab_reply_node (fs, req, call->node, &seed);
   cab_call_free (call);
 }
 
@@ -117,11 +112,11 @@ static void lookup_failure (CabFs *fs, fuse_req_t req, CabNode *application, con
   CabReach reach = cab_fs_reach (fs, req);
   if (is_known_failure (fs, application, name, reach)) {
     CabNodeSeed seed = {.kind = CAB_NODE_FAILURE, .name = name};
-    reply_node (fs, req, application, &seed);
+    cab_reply_node (fs, req, application, &seed);
     return;
   }
   if (!cab_name_is_failure (name)) {
-    reply_missing (fs, req, NEVER_S);
+    cab_reply_missing (fs, req, CAB_NEVER_S);
     return;
   }
   CabCall *call = cab_call_new (req, "lookup", application, name);
@@ -131,23 +126,30 @@ static void lookup_failure (CabFs *fs, fuse_req_t req, CabNode *application, con
   cab_cache_list (fs->cache, &scope, reach, on_failure_list, call);
 }
 
+/* What @name would be in the directory of a failure: FALSE if nothing at all. */
+static gboolean is_cab_name (const CabFs *fs, const char *name, CabNodeKind *kind, gsize *id_len) {
+  *kind = cab_name_to_open (name, id_len) ? CAB_NODE_OPEN : CAB_NODE_CAB;
+  return *kind == CAB_NODE_OPEN ? fs->options->members != CAB_MEMBERS_OFF : cab_name_to_cab (name, id_len);
+}
+
 static void reply_cab (CabFs *fs, fuse_req_t req, CabNode *failure, const char *name, CabRecords *records) {
+  CabNodeKind kind;
   gsize id_len;
   guint index;
   CabRecord record = {0};
-  gboolean found = cab_name_to_cab (name, &id_len) && cab_records_find (records, name, id_len, &index);
+  gboolean found = is_cab_name (fs, name, &kind, &id_len) && cab_records_find (records, name, id_len, &index);
   if (found)
     cab_records_get (records, index, &record);
   if (!found || (!record.downloadable && fs->options->hide_undownloadable)) {
-    reply_missing (fs, req, MISSING_S);
+    cab_reply_missing (fs, req, CAB_MISSING_S);
     return;
   }
-  CabNodeSeed seed = {.kind = CAB_NODE_CAB,
+  CabNodeSeed seed = {.kind = kind,
                       .name = name,
                       .date = record.date,
                       .expires = record.expires,
                       .downloadable = record.downloadable};
-  reply_node (fs, req, failure, &seed);
+  cab_reply_node (fs, req, failure, &seed);
 }
 
 static void on_cab_list (gpointer data, const CabListing *listing, const GError *error) {
@@ -163,9 +165,10 @@ static void on_cab_list (gpointer data, const CabListing *listing, const GError 
 }
 
 static void lookup_cab (CabFs *fs, fuse_req_t req, CabNode *failure, const char *name) {
+  CabNodeKind kind;
   gsize id_len;
-  if (!cab_name_to_cab (name, &id_len)) {
-    reply_missing (fs, req, NEVER_S);
+  if (!is_cab_name (fs, name, &kind, &id_len)) {
+    cab_reply_missing (fs, req, CAB_NEVER_S);
     return;
   }
   CabScope scope = cab_node_scope (failure);
@@ -190,6 +193,8 @@ void cab_op_lookup (fuse_req_t req, fuse_ino_t parent, const char *name) {
     lookup_failure (fs, req, node, name);
   else if (node->kind == CAB_NODE_FAILURE)
     lookup_cab (fs, req, node, name);
+  else if (node->kind == CAB_NODE_OPEN || node->kind == CAB_NODE_FOLDER)
+    cab_member_lookup (fs, req, node, name);
   else
     fuse_reply_err (req, ENOTDIR);
 }
@@ -202,8 +207,7 @@ static void reply_attr (CabFs *fs, fuse_req_t req, CabNode *node) {
   fuse_reply_attr (req, &st, cab_attr_timeout (fs, node));
 }
 
-static void on_size (gpointer data, guint64 size, const GError *error) {
-  CabCall *call = data;
+static void show_size (CabCall *call, guint64 size, const GError *error) {
   /* What may not be had has no size to show; its open will say why.  Nobody can copy it wrongly.  Who may not ask is
    * refused: to others it has a size. */
   gboolean shown = call->reach == CAB_REACH_NETWORK && g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED);
@@ -219,6 +223,16 @@ static void on_size (gpointer data, guint64 size, const GError *error) {
   cab_call_free (call);
 }
 
+static void on_size (gpointer data, guint64 size, const GError *error) {
+  show_size (data, size, error);
+}
+
+/* The whole member had to be taken out to know it. */
+static void on_member_size (gpointer data, CabContent *content, const GError *error) {
+  show_size (data, content != NULL ? cab_content_size (content) : 0, error);
+  cab_content_unref (content);
+}
+
 void cab_op_getattr (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info) {
   CabFs *fs = fuse_req_userdata (req);
   g_autoptr (CabNode) node = cab_tree_get (fs->tree, ino);
@@ -226,16 +240,19 @@ void cab_op_getattr (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info
     fuse_reply_err (req, ESTALE);
     return;
   }
-  if (node->kind != CAB_NODE_CAB || cab_attr_know_size (fs, node, CAB_LOOK_WALK) || !node->downloadable ||
-      fs->options->sizes_lazy) {
+  if (cab_attr_know_size (fs, node, CAB_LOOK_WALK) || !node->downloadable || fs->options->sizes_lazy) {
     reply_attr (fs, req, node);
+    return;
+  }
+  CabReach reach = cab_fs_reach (fs, req);
+  CabCall *call = cab_call_new (req, "stat", node, NULL);
+  call->reach = reach;
+  if (node->kind == CAB_NODE_MEMBER) {
+    cab_member_open (fs, node, reach, on_member_size, call);
     return;
   }
   char id[CAB_NAME_SIZE];
   CabRecord record = cab_node_record (node, id);
   CabScope scope = cab_node_scope (node);
-  CabReach reach = cab_fs_reach (fs, req);
-  CabCall *call = cab_call_new (req, "stat", node, NULL);
-  call->reach = reach;
   cab_cache_size (fs->cache, &scope, &record, reach, on_size, call);
 }

@@ -75,6 +75,33 @@ static void add_cab (Attributes *self, CabFs *fs, CabNode *node) {
   g_free (local.md5);
 }
 
+static void add_open_cab (Attributes *self, CabFs *fs, CabNode *node) {
+  char id[CAB_NAME_SIZE];
+  CabRecord record = cab_node_record (node, id);
+  CabScope scope = cab_node_scope (node);
+  CabLocal local;
+  g_autoptr (CabMemberList) members = cab_cache_peek_members (fs->cache, &scope, &record);
+  cab_cache_local (fs->cache, &scope, &record, &local);
+  if (members != NULL)
+    add_number (self, "members", cab_member_list_count (members));
+  add_time (self, "expires", record.expires);
+  add_time (self, "date", record.date);
+  add_known (self, "kind", local.kind);
+  g_free (local.etag);
+  g_free (local.md5);
+}
+
+static void add_member (Attributes *self, CabFs *fs, CabNode *node) {
+  char id[CAB_NAME_SIZE];
+  CabRecord record = cab_node_record (node, id);
+  CabScope scope = cab_node_scope (node);
+  CabLocal local;
+  cab_cache_member_local (fs->cache, &scope, &record, node->member, &local);
+  add (self, "state", local.complete ? "cached" : local.bytes > 0 ? "partial" : "remote");
+  add_time (self, "expires", record.expires);
+  add_known (self, "kind", local.kind);
+}
+
 /* Of a directory that shows a list of the services. */
 static void add_listing (Attributes *self, CabFs *fs, CabNode *node, const char *counter) {
   CabScope scope = cab_node_scope (node);
@@ -110,6 +137,14 @@ static Attributes attributes_of (CabFs *fs, CabNode *node) {
   }
   case CAB_NODE_CAB:
     add_cab (&self, fs, node);
+    break;
+  case CAB_NODE_OPEN:
+    add_open_cab (&self, fs, node);
+    break;
+  case CAB_NODE_MEMBER:
+    add_member (&self, fs, node);
+    break;
+  case CAB_NODE_FOLDER:
     break;
   }
   return self;

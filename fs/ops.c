@@ -108,10 +108,20 @@ void cab_call_free (CabCall *call) {
   g_free (call);
 }
 
+/* Of CABs that the service lists, and says that this account cannot have, only what is in the cache is looked at. */
+static gboolean is_undownloadable (const CabNode *node) {
+  const CabNode *cab = cab_node_cab (node);
+  return cab != NULL && !cab->downloadable;
+}
+
 void cab_call_fail (CabCall *call, const GError *error) {
   fuse_req_t req = cab_call_take (call);
+  g_autoptr (GError) reason = NULL;
+  if (g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED) && is_undownloadable (call->node))
+    reason =
+        g_error_new (CAB_ERROR, CAB_ERROR_DENIED, "the service lists it as not downloadable for this account");
   if (req != NULL)
-    cab_reply_error (req, call->operation, call->node, call->name, error);
+    cab_reply_error (req, call->operation, call->node, call->name, reason != NULL ? reason : error);
   cab_call_free (call);
 }
 
@@ -160,6 +170,10 @@ CabReach cab_fs_reach (CabFs *fs, fuse_req_t req) {
     last.reach = is_denied (fs, pid) ? CAB_REACH_LOCAL : CAB_REACH_NETWORK;
   }
   return last.reach;
+}
+
+CabReach cab_fs_reach_bytes (CabFs *fs, fuse_req_t req, const CabNode *node) {
+  return is_undownloadable (node) ? CAB_REACH_LOCAL : cab_fs_reach (fs, req);
 }
 
 /* --- operations without a home ------------------------------------------------------------------------------ */

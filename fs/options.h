@@ -18,11 +18,15 @@ typedef struct {
   char *id;     /* well-formed applicationId (fs/names.h); of a family that has none, the family's name */
 } CabFsApplication;
 
+/* How open CABs, ID.cab.d, are shown [1]. */
+typedef enum { CAB_MEMBERS_HIDDEN, CAB_MEMBERS_VISIBLE, CAB_MEMBERS_OFF } CabMembersShown;
+
 typedef struct {
   uid_t uid; /* owner of everything: the mounting user, or `uid=` and `gid=` */
   gid_t gid;
   mode_t umask;                   /* taken away from 0444 and 0555 [1] */
   gboolean sizes_lazy;            /* `sizes=lazy`: 0 until opened; else exact [1] */
+  CabMembersShown members;        /* `members`: found by name only, listed too, or not there [3] */
   gboolean hide_undownloadable;   /* `undownloadable=hide`: not listed, ENOENT by name [3] */
   char **deny;                    /* NULL-terminated names as in /proc/PID/comm; never NULL [3] */
   char *default_family;           /* `family`: of an applicationId that is not listed [3] */

@@ -7,6 +7,9 @@
 
 #define ROOT_INO 1 /* FUSE_ROOT_ID */
 
+/* Application, failure and open CAB, and what a list of members may have. */
+#define DEPTH (3 + CAB_MEMBER_DEPTH + 1)
+
 struct CabTree {
   pthread_mutex_t lock;
   GHashTable *nodes; /* lock: &node->ino to node; a node is in it from its making until it is freed */
@@ -23,7 +26,8 @@ static CabNode *node_new (CabTree *tree, CabNode *parent, guint64 ino, const Cab
   atomic_init (&self->date, seed->date);
   atomic_init (&self->expires, seed->expires);
   atomic_init (&self->downloadable, seed->downloadable);
-  atomic_init (&self->size, CAB_SIZE_UNKNOWN);
+  atomic_init (&self->size, seed->kind == CAB_NODE_MEMBER ? seed->size : CAB_SIZE_UNKNOWN);
+  atomic_init (&self->member, seed->member);
   atomic_init (&self->version, 0);
   self->tree = tree;
   memcpy (self->name, seed->name, name_size);
@@ -82,19 +86,31 @@ CabNode *cab_tree_get (CabTree *self, guint64 ino) {
   return node;
 }
 
-CabNode *cab_tree_child (CabTree *self, CabNode *parent, const CabNodeSeed *seed) {
-  guint64 ino = cab_node_child_ino (parent, seed->name);
-  CAB_LOCK_SCOPE (&self->lock);
-  CabNode *node = g_hash_table_lookup (self->nodes, &ino);
-  if (node == NULL) {
-    ref_locked (parent);
-    node = node_new (self, parent, ino, seed);
-  } else if (seed->kind == CAB_NODE_CAB) {
+/* What is known now of a node that was there. */
+static void update (CabNode *node, const CabNodeSeed *seed) {
+  if (seed->kind >= CAB_NODE_CAB) {
     atomic_store (&node->date, seed->date);
     atomic_store (&node->expires, seed->expires);
     atomic_store (&node->downloadable, seed->downloadable);
   } else if (seed->kind == CAB_NODE_APPLICATION && seed->family != NULL) {
     atomic_store (&node->family, seed->family);
+  }
+  if (seed->kind != CAB_NODE_MEMBER)
+    return;
+  if (seed->size != CAB_SIZE_UNKNOWN)
+    atomic_store (&node->size, seed->size);
+  atomic_store (&node->member, seed->member);
+}
+
+CabNode *cab_tree_child (CabTree *self, CabNode *parent, const CabNodeSeed *seed) {
+  guint64 ino = cab_node_child_ino (parent, seed);
+  CAB_LOCK_SCOPE (&self->lock);
+  CabNode *node = g_hash_table_lookup (self->nodes, &ino);
+  if (node == NULL) {
+    ref_locked (parent);
+    node = node_new (self, parent, ino, seed);
+  } else {
+    update (node, seed);
   }
   ref_locked (node);
   return node;
@@ -129,31 +145,61 @@ void cab_node_unref (CabNode *self) {
   collect_locked (self);
 }
 
-/* "10238467886765136388/1fd83f6d-…/fb57b37b-….cab": three components at most. */
-static char *relative_path (const CabNode *self, const char *name) {
-  if (self->kind == CAB_NODE_ROOT)
-    return g_strdup (name);
-  if (self->kind == CAB_NODE_APPLICATION)
-    return g_strconcat (self->name, "/", name, NULL);
-  return g_strconcat (self->parent->name, "/", self->name, "/", name, NULL);
+/* "10238467886765136388/1fd83f6d-…/fb57b37b-….cab": the path of @name in @self, from below @top, which is above. */
+static char *relative_path (const CabNode *self, const CabNode *top, const char *name) {
+  const char *names[DEPTH];
+  guint count = 0;
+  if (name != NULL)
+    names[count++] = name;
+  for (const CabNode *node = self; node != top; node = node->parent) {
+    g_assert (count < DEPTH);
+    names[count++] = node->name;
+  }
+  GString *path = g_string_sized_new (160); /* three names of the usual length */
+  while (count-- > 0) {
+    g_string_append (path, names[count]);
+    if (count > 0)
+      g_string_append_c (path, '/');
+  }
+  return g_string_free (path, FALSE);
 }
 
-guint64 cab_node_child_ino (const CabNode *parent, const char *name) {
-  g_autofree char *path = relative_path (parent, name);
-  return cab_name_inode (path);
+static const CabNode *root_of (const CabNode *self) {
+  while (self->parent != NULL)
+    self = self->parent;
+  return self;
+}
+
+/* Where another version of an archive has a file, this one may have a folder; and no inode is ever both. */
+guint64 cab_node_child_ino (const CabNode *parent, const CabNodeSeed *seed) {
+  g_autofree char *path = relative_path (parent, root_of (parent), seed->name);
+  if (seed->kind != CAB_NODE_FOLDER)
+    return cab_name_inode (path);
+  g_autofree char *folder = g_strconcat (path, "/", NULL);
+  return cab_name_inode (folder);
 }
 
 CabScope cab_node_scope (CabNode *self) {
-  CabNode *directory = self->kind == CAB_NODE_CAB ? self->parent : self;
+  CabNode *directory = self;
+  while (directory->kind > CAB_NODE_FAILURE)
+    directory = directory->parent;
   CabNode *application = directory->kind == CAB_NODE_FAILURE ? directory->parent : directory;
   return (CabScope){.family = (char *) (gsize) atomic_load (&application->family),
                     .application = application->name,
                     .failure = directory->kind == CAB_NODE_FAILURE ? directory->name : NULL};
 }
 
+const CabNode *cab_node_cab (const CabNode *self) {
+  while (self != NULL && self->kind != CAB_NODE_CAB && self->kind != CAB_NODE_OPEN)
+    self = self->parent;
+  return self;
+}
+
+char *cab_node_member_path (const CabNode *self, const char *name) {
+  return relative_path (self, cab_node_cab (self), name);
+}
+
 char *cab_node_path (const CabNode *self) {
-  if (self->parent == NULL)
-    return g_strdup ("/");
-  g_autofree char *path = relative_path (self->parent, self->name);
+  g_autofree char *path = relative_path (self, root_of (self), NULL);
   return g_strconcat ("/", path, NULL);
 }

@@ -12,12 +12,24 @@
 #ifndef CABFS_FS_TREE_H
 #define CABFS_FS_TREE_H
 
+#include "cache/cache.h"
 #include "client/scope.h"
 #include "client/sync.h"
 
 #define CAB_SIZE_UNKNOWN G_MAXUINT64
 
-typedef enum { CAB_NODE_ROOT, CAB_NODE_APPLICATION, CAB_NODE_FAILURE, CAB_NODE_CAB } CabNodeKind;
+/* Of a name, with its end. */
+#define CAB_NAME_SIZE 256
+
+typedef enum {
+  CAB_NODE_ROOT,
+  CAB_NODE_APPLICATION,
+  CAB_NODE_FAILURE,
+  CAB_NODE_CAB,
+  CAB_NODE_OPEN,   /* a CAB, open: beside it, a directory of its members */
+  CAB_NODE_FOLDER, /* a directory in an archive */
+  CAB_NODE_MEMBER, /* a file in an archive */
+} CabNodeKind;
 
 /* Open files of a node: fs/passthrough.h. */
 typedef struct {
@@ -37,11 +49,13 @@ struct CabNode {
   const char *_Atomic
       family; /* of an application: the name of what it is taken for, static for the life of the tree */
 
-  /* Of a CAB: what its row says in the list that was looked at last. */
+  /* Of a CAB, open or not: what its row says in the list that was looked at last.  Of members and folders: date, and
+   * what the list of members says. */
   atomic_llong date;
   atomic_llong expires;
   atomic_bool downloadable;
-  atomic_ullong size; /* bytes, or CAB_SIZE_UNKNOWN */
+  atomic_ullong size;   /* of a CAB or a member: bytes, or CAB_SIZE_UNKNOWN */
+  atomic_ullong member; /* CabMemberId */
   atomic_ullong
       version; /* of the bytes that the kernel's page cache may hold, or of the entries it may keep; 0: none */
   CabOpens opens;    /* lock of CabFs */
@@ -72,10 +86,12 @@ typedef struct {
   gint64 date;
   gint64 expires;
   gboolean downloadable;
+  guint64 size; /* of a member, or CAB_SIZE_UNKNOWN */
+  CabMemberId member;
 } CabNodeSeed;
 
-/* The node of @seed in @parent, made if there is none.  What @seed says of a CAB is true from now on, and
- * so is the family of an application. */
+/* The node of @seed in @parent, made if there is none.  What @seed says of a CAB and what is in it is true from now on,
+ * and so is the family of an application. */
 CabNode *cab_tree_child (CabTree *self, CabNode *parent, const CabNodeSeed *seed);
 
 /* The kernel was told of @node, @n times; or has forgotten it that often. */
@@ -85,12 +101,18 @@ void cab_tree_forget (CabTree *self, guint64 ino, guint64 n);
 CabNode *cab_node_ref (CabNode *self);
 void cab_node_unref (CabNode *self);
 
-/* The number that @name would have in @parent. */
-guint64 cab_node_child_ino (const CabNode *parent, const char *name);
+/* The number that @seed would have in @parent. */
+guint64 cab_node_child_ino (const CabNode *parent, const CabNodeSeed *seed);
 
-/* Which list @node is: of an application its failures, of a failure its CABs, of a CAB the list it stands in.
- * Strings belong to the node. */
+/* Which list @node is: of an application its failures, of a failure its CABs, of a CAB and all in it the list that stands
+ * in.  Strings belong to the node. */
 CabScope cab_node_scope (CabNode *self);
+
+/* The CAB that the node is, or is in; NULL if there is none.  No reference: it is there as long as @self. */
+const CabNode *cab_node_cab (const CabNode *self);
+
+/* The path of @self, and with @name of that in @self, in the list of members; "" for the open CAB itself. */
+char *cab_node_member_path (const CabNode *self, const char *name);
 
 /* "/10238467886765136388/1fd83f6d-…": for messages. */
 char *cab_node_path (const CabNode *self);

@@ -113,7 +113,7 @@ def test_help_and_version(place):
 
 @pytest.mark.parametrize('line, parts', [
     ('cache-sise = 1G', ['[contoso] cache-sise: unknown key']),
-    ('members = off', ['[contoso] members: unknown key']),
+    ('members = yes', ['[contoso] members: "yes" is not known; one of: hidden, visible, off']),
     ('cache-size = 10X', ['[contoso] cache-size: "10X" is not a size']),
     ('timeout = 0', ['[contoso] timeout: "0" is out of range']),
     ('driver = 42', ['[contoso] driver: "42" is not an application ID']),

@@ -97,6 +97,9 @@ static void test_defaults (void) {
   g_assert_cmpuint (config->fs.n_applications, ==, 0);
   g_assert_false (config->fs.discover);
   g_assert_cmpuint (g_strv_length (config->fs.deny), ==, 6);
+  g_assert_cmpint (config->fs.members, ==, CAB_MEMBERS_HIDDEN);
+  g_assert_true (config->cache.members);
+  g_assert_cmpuint (config->cache.member_limit, ==, 16 * G);
 }
 
 static void test_shared (void) {
@@ -131,6 +134,8 @@ static void test_file (void) {
                                             "api-url = https://h:1/p//\n"
                                             "sizes = lazy\n"
                                             "undownloadable = hide\n"
+                                            "members = off\n"
+                                            "member-limit = 3G\n"
                                             "start-date = 2024-02-29\n"
                                             "end-date = 2024-02-29\n"
                                             "proxy = \n",
@@ -155,6 +160,9 @@ static void test_file (void) {
   g_assert_cmpstr (config->client.api_url, ==, "https://h:1/p");
   g_assert_true (config->fs.sizes_lazy);
   g_assert_true (config->fs.hide_undownloadable);
+  g_assert_cmpint (config->fs.members, ==, CAB_MEMBERS_OFF);
+  g_assert_false (config->cache.members);
+  g_assert_cmpuint (config->cache.member_limit, ==, 3 * G);
   g_assert_cmpstr (config->client.start_date, ==, "2024-02-29");
   g_assert_cmpstr (config->client.proxy, ==, "");
   g_autofree char *mountpoint = g_canonicalize_filename ("mnt", NULL);
@@ -293,7 +301,9 @@ static const struct {
     {"client-secret = hunter2",
      "client-secret: a secret must not stand here; put it into a file that only you can "
      "read, and name that in client-secret-file"},
-    {"members = off", "members: unknown key; cabfs.conf(5) has all"},
+    {"member = off", "member: unknown key; cabfs.conf(5) has all"},
+    {"members = shown", "members: \"shown\" is not known; one of: hidden, visible, off"},
+    {"member-limit = 0", "member-limit: has to be more than 0; members = off if no CAB is to be opened"},
     {"allow_other = yes", "allow_other: is a mount option; give it with -o"},
 };
 

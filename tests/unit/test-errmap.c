@@ -18,7 +18,7 @@ static void test_codes (void) {
   g_assert_cmpint (map (CAB_ERROR, CAB_ERROR_CHANGED), ==, ESTALE);
   g_assert_cmpint (map (CAB_ERROR, CAB_ERROR_TIMEOUT), ==, ETIMEDOUT);
   g_assert_cmpint (map (CAB_ERROR, CAB_ERROR_CANCELLED), ==, EINTR);
-  g_assert_cmpint (map (CAB_ERROR, CAB_ERROR_NO_SPACE), ==, EIO);
+  g_assert_cmpint (map (CAB_ERROR, CAB_ERROR_NO_SPACE), ==, ENOSPC);
 }
 
 static void test_others (void) {

@@ -18,7 +18,7 @@
 #define ID      "fb57b37b-d364-4caf-995b-d99ae651ee18"
 #define EXPIRES 1494165223 /* 20170507T135343Z */
 #define OWNER   "driver/13984104677400476"
-#define KEY(id) (&(const CabObjectKey){OWNER, EXPIRES, id})
+#define KEY(id) (&(const CabObjectKey){OWNER, EXPIRES, id, FALSE})
 
 typedef struct {
   char *dir;
@@ -187,7 +187,7 @@ static void test_two_writers (Fixture *f, gconstpointer unused) {
 static void test_other_owner (Fixture *f, gconstpointer unused) {
   save_object (f, ID, 600);
   g_auto (CabMap) map = {0};
-  const CabObjectKey key = {"store/9NBLGGGZ5QDR", EXPIRES, ID};
+  const CabObjectKey key = {"store/9NBLGGGZ5QDR", EXPIRES, ID, FALSE};
   CabObject *object = cab_object_open (f->store, &key, &map);
   g_assert_cmpuint (cab_ranges_total (&map.have), ==, 0);
   g_assert_true (cab_object_write (object, 0, "bbbb", 4, NULL));
@@ -226,7 +226,7 @@ static void test_discard (Fixture *f, gconstpointer unused) {
   CabObject *object = cab_object_open (f->store, KEY (ID), &map);
   cab_object_discard (object);
   cab_object_close (object);
-  g_assert_cmpuint (cab_store_bytes (f->store, EXPIRES, ID), ==, 0);
+  g_assert_cmpuint (cab_store_bytes (f->store, KEY (ID)), ==, 0);
   g_auto (CabMap) peeked = {0};
   g_assert_false (cab_store_peek (f->store, KEY (ID), &peeked));
 }
@@ -257,11 +257,93 @@ static void test_private_mode (Fixture *f, gconstpointer unused) {
   g_assert_cmpuint (st.st_mode & 0777, ==, 0600);
 }
 
+/* --- members ------------------------------------------------------------------------------------------------- */
+
+#define MEMBER(id) (&(const CabObjectKey){OWNER, EXPIRES, id, TRUE})
+
+/* Leaves a member of 10 bytes, @whole or as a crash leaves it. */
+static void save_member (Fixture *f, const char *id, gboolean whole) {
+  g_auto (CabMap) map = {0};
+  g_autoptr (CabObject) object = cab_object_open (f->store, MEMBER (id), &map);
+  g_assert_true (cab_object_empty (object, NULL));
+  g_assert_cmpint (pwrite (cab_object_descriptor (object), "0123456789", 10, 0), ==, 10);
+  cab_object_wrote (object, 10);
+  if (!whole)
+    return;
+  map.id = g_strdup (id);
+  map.owner = g_strdup (OWNER);
+  map.size = 10;
+  map.etag = g_strdup ("6565 1494165223 \"0x8D4\"");
+  cab_ranges_add (&map.have, 0, 10);
+  g_assert_true (cab_object_save (object, &map, NULL));
+}
+
+static gboolean has_member (Fixture *f, const char *id) {
+  g_auto (CabMap) map = {0};
+  return cab_store_peek (f->store, MEMBER (id), &map) && map.size == 10;
+}
+
+/* A member of CAB "a" is nothing of the CAB "a.0.1", whatever that one is called. */
+static void test_member (Fixture *f, gconstpointer unused) {
+  save_object (f, "a", 600);
+  save_object (f, "a.0.1", 600);
+  save_member (f, "a.0.1", TRUE);
+  g_assert_true (has_member (f, "a.0.1"));
+  g_assert_cmpuint (cab_store_bytes (f->store, MEMBER ("a.0.1")), >, 0);
+  g_assert_cmpuint (cab_store_bytes (f->store, MEMBER ("a")), ==, 0);
+  g_auto (CabMap) map = {0};
+  g_assert_true (cab_store_peek (f->store, KEY ("a.0.1"), &map));
+  g_assert_cmpuint (map.size, ==, 1000);
+  char bytes[20];
+  g_assert_cmpint (cab_store_read (f->store, MEMBER ("a.0.1"), bytes, sizeof bytes), ==, 10);
+  g_assert_cmpmem (bytes, 10, "0123456789", 10);
+}
+
+static void test_member_names (void) {
+  static const struct {
+    const char *name;
+    gsize id_len;
+  } cases[] = {
+      {"a.0.1.member", 1},
+      {"a.0.1.member-map", 1},
+      {"a.0.1.2.3.member", 5},
+      {"a-b.c.12.3456.member", 5},
+      {"a.0.member", 0},
+      {".0.1.member", 0},
+      {"a.0.1.cab", 0},
+      {"a.0.1.map", 0},
+      {"a.0.1.member-map.1-2.tmp", 0},
+      {"a..1.member", 0},
+      {"a.x.1.member", 0},
+      {"member", 0},
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    gsize len = 0;
+    g_assert_cmpint (cab_store_is_member (cases[i].name, &len), ==, cases[i].id_len > 0);
+    g_assert_cmpuint (len, ==, cases[i].id_len);
+  }
+}
+
+static void test_remove_members (Fixture *f, gconstpointer unused) {
+  save_object (f, "a", 600);
+  save_member (f, "a.0.1", TRUE);
+  save_member (f, "a.1.77", FALSE);
+  save_member (f, "aa.0.1", TRUE);
+  save_member (f, "a.0.1.0.1", TRUE); /* of CAB "a.0.1" */
+  cab_store_remove_members (f->store, EXPIRES, "a");
+  g_assert_false (has_member (f, "a.0.1"));
+  g_assert_cmpuint (cab_store_bytes (f->store, MEMBER ("a.1.77")), ==, 0);
+  g_assert_true (has_member (f, "aa.0.1"));
+  g_assert_true (has_member (f, "a.0.1.0.1"));
+  g_assert_cmpuint (cab_store_bytes (f->store, KEY ("a")), >, 0);
+  cab_store_remove_members (f->store, EXPIRES + 1, "a"); /* there is no such directory */
+}
+
 /* --- eviction ------------------------------------------------------------------------------------------------ */
 
 static void add_entry (GArray *entries, const char *path, gint64 expires, gint64 fetched, gint64 read,
                        guint64 bytes) {
-  CabEvictEntry entry = {(char *) (gsize) path, expires, fetched, read, bytes};
+  CabEvictEntry entry = {(char *) (gsize) path, FALSE, expires, fetched, read, bytes};
   g_array_append_val (entries, entry);
 }
 
@@ -294,7 +376,7 @@ static void test_sweep (Fixture *f, gconstpointer unused) {
   CabEvictOptions options = {.keep_s = 30 * 86400};
   save_object (f, ID, 600);
   save_object (f, "other", 600);
-  guint64 bytes = cab_store_bytes (f->store, EXPIRES, ID);
+  guint64 bytes = cab_store_bytes (f->store, KEY (ID));
   g_assert_cmpuint (bytes, >, 0);
   g_assert_cmpuint (cab_evict_sweep (f->store, &options, EXPIRES - 1), ==, 2 * bytes);
   /* Over the limit: one goes, and not the one that is open. */
@@ -302,8 +384,8 @@ static void test_sweep (Fixture *f, gconstpointer unused) {
   CabObject *object = cab_object_open (f->store, KEY (ID), &map);
   options.size_limit = bytes;
   g_assert_cmpuint (cab_evict_sweep (f->store, &options, EXPIRES - 1), ==, bytes);
-  g_assert_cmpuint (cab_store_bytes (f->store, EXPIRES, ID), ==, bytes);
-  g_assert_cmpuint (cab_store_bytes (f->store, EXPIRES, "other"), ==, 0);
+  g_assert_cmpuint (cab_store_bytes (f->store, KEY (ID)), ==, bytes);
+  g_assert_cmpuint (cab_store_bytes (f->store, KEY ("other")), ==, 0);
   /* Expired: it goes although it is open, and who has it can read on. */
   g_assert_cmpuint (cab_evict_sweep (f->store, &options, EXPIRES), ==, 0);
   char byte;
@@ -312,6 +394,27 @@ static void test_sweep (Fixture *f, gconstpointer unused) {
   cab_evict_sweep (f->store, &options, EXPIRES);
   g_autofree char *dir = path_of (f, NULL);
   g_assert_false (g_file_test (dir, G_FILE_TEST_EXISTS));
+}
+
+/* Members go as CABs do; a part of one goes as soon as nobody works on it. */
+static void test_sweep_members (Fixture *f, gconstpointer unused) {
+  CabEvictOptions options = {.keep_s = 30 * 86400};
+  save_member (f, "a.0.1", TRUE);
+  save_member (f, "a.0.2", FALSE);
+  g_auto (CabMap) map = {0};
+  CabObject *object = cab_object_open (f->store, MEMBER ("a.0.3"), &map);
+  g_assert_cmpint (pwrite (cab_object_descriptor (object), "x", 1, 0), ==, 1);
+  guint64 bytes = cab_store_bytes (f->store, MEMBER ("a.0.1"));
+  g_assert_cmpuint (cab_evict_sweep (f->store, &options, EXPIRES - 1), ==, 2 * bytes);
+  g_assert_true (has_member (f, "a.0.1"));
+  g_assert_cmpuint (cab_store_bytes (f->store, MEMBER ("a.0.2")), ==, 0);
+  g_assert_cmpuint (cab_store_bytes (f->store, MEMBER ("a.0.3")), ==, bytes);
+  cab_object_close (object);
+  g_assert_cmpuint (cab_evict_sweep (f->store, &options, EXPIRES - 1), ==, bytes);
+  g_assert_cmpuint (cab_store_bytes (f->store, MEMBER ("a.0.3")), ==, 0);
+  options.size_limit = 1;
+  g_assert_cmpuint (cab_evict_sweep (f->store, &options, EXPIRES - 1), ==, 0);
+  g_assert_false (has_member (f, "a.0.1"));
 }
 
 static atomic_bool sweeping;
@@ -417,9 +520,13 @@ int main (int argc, char **argv) {
   STORE_TEST ("discard", test_discard);
   STORE_TEST ("refuses-foreign-directory", test_refuses_foreign_directory);
   STORE_TEST ("private-mode", test_private_mode);
+  STORE_TEST ("member", test_member);
+  STORE_TEST ("remove-members", test_remove_members);
   STORE_TEST ("sweep", test_sweep);
+  STORE_TEST ("sweep-members", test_sweep_members);
   STORE_TEST ("open-under-sweep", test_open_under_sweep);
   STORE_TEST ("replace", test_replace);
+  g_test_add_func ("/store/member-names", test_member_names);
   g_test_add_func ("/evict/plan", test_evict_plan);
   g_test_add_func ("/sizefile", test_sizefile);
   g_test_add_func ("/pool", test_pool);

@@ -1,0 +1,98 @@
+/* ops-member.c - what is in an open CAB: its directories, its files, their names.
+ *
+ * A CAB is looked into only when somebody looks into its directory: then its list of members is asked for, from memory or
+ * by reading as much of the CAB as it takes.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "client/error.h"
+#include "fs/ops-private.h"
+
+/* Asks for the members of the CAB that @node is in. */
+static void ask (CabFs *fs, const CabNode *node, CabReach reach, CabMembersDone done, CabCall *call) {
+  char id[CAB_NAME_SIZE];
+  CabRecord record = cab_node_record (node, id);
+  CabScope scope = cab_node_scope (call->node);
+  cab_cache_members (fs->cache, &scope, &record, reach, done, call);
+}
+
+/* --- lookup ------------------------------------------------------------------------------------------------- */
+
+static void reply_name (CabFs *fs, fuse_req_t req, CabNode *node, const char *name,
+                        const CabMemberList *members) {
+  g_autofree char *path = cab_node_member_path (node, name);
+  const CabNode *cab = cab_node_cab (node);
+  CabNodeSeed seed;
+  guint index;
+  if (cab_member_list_find (members, path, &index)) {
+    CabMemberEntry entry;
+    cab_member_list_get (members, index, &entry);
+    seed = cab_dir_member_seed (cab, name, &entry);
+  } else if (cab_member_list_has_directory (members, path)) {
+    seed = cab_dir_folder_seed (cab, name);
+  } else {
+    cab_reply_missing (fs, req, CAB_MISSING_S);
+    return;
+  }
+  cab_reply_node (fs, req, node, &seed);
+}
+
+static void on_lookup (gpointer data, CabMemberList *members, const GError *error) {
+  CabCall *call = data;
+  if (error != NULL) {
+    cab_call_fail (call, error);
+    return;
+  }
+  fuse_req_t req = cab_call_take (call);
+  if (req != NULL)
+    reply_name (call->fs, req, call->node, call->name, members);
+  cab_call_free (call);
+}
+
+void cab_member_lookup (CabFs *fs, fuse_req_t req, CabNode *node, const char *name) {
+  if (strlen (name) >= CAB_NAME_SIZE) {
+    fuse_reply_err (req, ENAMETOOLONG);
+    return;
+  }
+  CabReach reach = cab_fs_reach_bytes (fs, req, node);
+  ask (fs, node, reach, on_lookup, cab_call_new (req, "lookup", node, name));
+}
+
+/* --- opendir ------------------------------------------------------------------------------------------------ */
+
+static void on_opendir (gpointer data, CabMemberList *members, const GError *error) {
+  CabCall *call = data;
+  CabDir *dir = error == NULL ? cab_dir_new_members (call->node, members) : NULL;
+  if (dir == NULL) {
+    g_autoptr (GError) gone =
+        g_error_new (CAB_ERROR, CAB_ERROR_NOT_FOUND, "the CAB has no such folder any more");
+    cab_call_fail (call, error != NULL ? error : gone);
+    return;
+  }
+  fuse_req_t req = cab_call_take (call);
+  if (req != NULL)
+    cab_reply_dir (call->fs, req, &call->info, dir, cab_member_list_version (members));
+  else
+    cab_dir_free (dir);
+  cab_call_free (call);
+}
+
+void cab_member_opendir (CabFs *fs, fuse_req_t req, CabNode *node, const struct fuse_file_info *info) {
+  CabReach reach = cab_fs_reach_bytes (fs, req, node);
+  CabCall *call = cab_call_new (req, "list", node, NULL);
+  call->info = *info;
+  ask (fs, node, reach, on_opendir, call);
+}
+
+/* --- open --------------------------------------------------------------------------------------------------- */
+
+void cab_member_open (CabFs *fs, CabNode *node, CabReach reach, CabOpenDone done, CabCall *call) {
+  g_autofree char *path = cab_node_member_path (node, NULL);
+  char id[CAB_NAME_SIZE];
+  CabRecord record = cab_node_record (node, id);
+  CabScope scope = cab_node_scope (node);
+  cab_cache_open_member (fs->cache, &scope, &record, path, reach, done, call);
+}
