@@ -10,6 +10,7 @@
 #include "cache/listing.h"
 #include "cache/member.h"
 #include "cache/sizes.h"
+#include "cache/stacktrace.h"
 #include "client/error.h"
 #include "client/sync.h"
 
@@ -51,6 +52,7 @@ struct CabCache {
   GError *no_unpacker;   /* and why */
   CabContents *contents;
   CabMembers *members;
+  CabStacktraces *stacktraces;
   CabEvictOptions evict;
   Clockwork ticker;
   Clockwork janitor;
@@ -118,6 +120,7 @@ static void tick (CabCache *self) {
   cab_sizes_tick (self->sizes, now_us);
   cab_contents_tick (self->contents, now_us);
   cab_members_tick (self->members, now_us);
+  cab_stacktraces_tick (self->stacktraces, now_us);
 }
 
 static void sweep (CabCache *self) {
@@ -206,8 +209,10 @@ static void make_parts (CabCache *self, const CabCacheOptions *options) {
                            options->timeout_ms};
   CabListingsOptions listings = {self->store,         self->pool,      self->client, options->listing_ttl_s,
                                  options->timeout_ms, on_list_changed, self};
+  CabStacktracesOptions stacktraces = {self->client, options->listing_ttl_s, options->timeout_ms};
   self->sizes = cab_sizes_new (&sizes);
   self->listings = cab_listings_new (&listings);
+  self->stacktraces = cab_stacktraces_new (&stacktraces);
   make_unpacker (self, options);
   make_contents (self, options);
 }
@@ -246,6 +251,7 @@ void cab_cache_free (CabCache *self) {
   g_clear_error (&self->no_unpacker);
   clockwork_end (&self->janitor);
   cab_listings_free (self->listings);
+  cab_stacktraces_free (self->stacktraces);
   cab_pool_free (self->pool); /* writes what is left to write */
   cab_sizes_free (self->sizes);
   cab_store_free (self->store);
@@ -271,6 +277,11 @@ gboolean cab_cache_peek_size (CabCache *self, const CabScope *scope, const char 
 void cab_cache_size (CabCache *self, const CabScope *scope, const CabRecord *record, CabReach reach,
                      CabSizeDone done, gpointer data) {
   cab_sizes_get (self->sizes, scope, record, reach, done, data);
+}
+
+void cab_cache_stacktrace (CabCache *self, const CabScope *scope, const char *id, CabReach reach,
+                           CabStacktraceDone done, gpointer data) {
+  cab_stacktraces_get (self->stacktraces, scope, id, reach, g_get_monotonic_time (), done, data);
 }
 
 /* The address that the list has for @id; NULL if it has none: a list from disk has no addresses at all. */

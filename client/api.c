@@ -95,6 +95,20 @@ char *cab_api_locate_path (const CabScope *scope, guint way, const char *cab_id)
   return g_string_free (path, FALSE);
 }
 
+gboolean cab_api_has_stacktrace (const CabScope *scope) {
+  const CabFamily *family = cab_family_find (scope->family);
+  return family != NULL && family->stacktrace_path != NULL && scope->failure != NULL;
+}
+
+char *cab_api_stacktrace_path (const CabScope *scope, const char *cab_id) {
+  g_return_val_if_fail (cab_api_has_stacktrace (scope), NULL);
+  const CabFamily *family = cab_family_find (scope->family);
+  GString *path = g_string_new (family->stacktrace_path);
+  append_application (path, scope);
+  append_parameter (path, family->stacktrace_key, cab_id);
+  return g_string_free (path, FALSE);
+}
+
 /* --- rows ---------------------------------------------------------------------------------------------------- */
 
 static gboolean is_among (const char *name, const char *const *names) {
@@ -192,7 +206,7 @@ static gboolean is_error (json_t *root) {
   return json_array_size (cab_json_get (root, "errors")) > 0;
 }
 
-static json_t *find_rows (json_t *root, GError **error) {
+json_t *cab_api_rows (json_t *root, GError **error) {
   json_t *rows = cab_json_get (root, "Value");
   if (rows == NULL && !is_error (root))
     rows = cab_json_get (root, "data");
@@ -221,7 +235,7 @@ gboolean cab_api_parse_page (const CabScope *scope, guint way, const void *bytes
     return FALSE;
   }
   json_auto_t *root = cab_json_parse (bytes, len, error);
-  json_t *rows = root != NULL ? find_rows (root, error) : NULL;
+  json_t *rows = root != NULL ? cab_api_rows (root, error) : NULL;
   if (rows == NULL)
     return FALSE;
   g_autofree char *link = cab_api_link (root);

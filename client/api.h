@@ -79,6 +79,24 @@ CabLocateKind cab_api_locate_kind (const CabScope *scope, guint way);
 /* For CAB_LOCATE_REDIRECT: path and query. */
 char *cab_api_locate_path (const CabScope *scope, guint way, const char *cab_id);
 
+/* TRUE if the services tell the stack trace of a CAB in @scope: only some families have that call. */
+gboolean cab_api_has_stacktrace (const CabScope *scope);
+
+/* Path and query of that call; it has no pages. */
+char *cab_api_stacktrace_path (const CabScope *scope, const char *cab_id);
+
+/* The frames of its answer as text, by their levels, a line each:
+ *
+ *   #LEVEL IMAGE!FUNCTION+OFFSET (blamed)
+ *
+ * LEVEL, IMAGE, FUNCTION and OFFSET are the service's words.  A function that it does not know is left out with its
+ * '!', an unknown image is '?', an unknown offset is left out with its '+'; " (blamed)" stands on the frame that the
+ * service holds responsible, where it says so.  A frame without a level has its place in the answer for one.  What
+ * cannot be printed is '?', so that a frame is one line and a terminal shows it as it is.
+ * NULL with CAB_ERROR_NOT_FOUND where the answer has no frames, with CAB_ERROR_INVALID where it cannot be understood:
+ * no JSON, no array of rows, or rows of which none is a frame. */
+char *cab_api_parse_stacktrace (const void *bytes, gsize len, GError **error);
+
 /* One line on an answer that is an error: the service's code and message and its correlation id, from any of the
  * shapes of api-contract.md 2.3, 11.1 and 12.5 (JSON, XML, HTML, nothing).  @correlation is the header's, or NULL.
  * Never longer than some 300 bytes, without control characters. */

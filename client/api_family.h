@@ -41,10 +41,16 @@ struct CabFamily {
   CabLists cabs;       /* of a failure */
   CabLists failures;   /* of an application */
   CabLists products;   /* applications of the account */
+  const char *stacktrace_path; /* call for the stack trace of a CAB; NULL: the family has none */
+  const char *stacktrace_key;  /* its parameter that names the CAB */
 };
 
 /* How @scope can be asked for the @way-th time; NULL if not. */
 const CabWay *cab_api_way (const CabScope *scope, guint way);
+
+/* The array of rows of the answer @root, whose reference it borrows.  NULL with CAB_ERROR_INVALID where there is none,
+ * which is not an empty one. */
+json_t *cab_api_rows (json_t *root, GError **error);
 
 /* --- links to the next page (api_link.c) --- */
 

@@ -83,6 +83,20 @@ gboolean cab_client_lists_addresses (const CabScope *scope);
  * understood; never an empty list instead), FAILED. */
 void cab_client_list (CabClient *self, const CabScope *scope, const CabListSink *sink, gpointer data);
 
+/* --- stack traces ------------------------------------------------------------------------------------------- */
+
+/* @text: take a reference.  UTF-8, not terminated; one frame a line, as cab_api_parse_stacktrace() in api.h tells. */
+typedef void (*CabStacktraceDone) (gpointer data, GBytes *text, const GError *error);
+
+/* TRUE if the services tell stack traces of the CABs in @scope.  Pure. */
+gboolean cab_client_has_stacktrace (const CabScope *scope);
+
+/* The service's own stack trace of CAB @cab_id, which need not be downloadable.  Copies its arguments.
+ * Errors: NOT_FOUND (the family has none: at once, without a request; or the service has none of this CAB), DENIED,
+ * TIMEOUT, INVALID, FAILED. */
+void cab_client_stacktrace (CabClient *self, const CabScope *scope, const char *cab_id, CabStacktraceDone done,
+                            gpointer data);
+
 /* --- one CAB ------------------------------------------------------------------------------------------------ */
 
 /* One CAB at the service: its address, renewed as needed. */
