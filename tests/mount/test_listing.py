@@ -111,12 +111,12 @@ def test_application_lists_its_failures(emulator, mount):
 # --- names ----------------------------------------------------------------------------------------------------------
 
 PROBES = [".git", ".Trash", ".Trash-1000", ".hidden", ".sh_thumbnails", ".directory", "desktop.ini", "autorun.inf",
-          "foo", "x.txt", "ABC.cab.d", "a b", "ä", "a\nb", "-", "~", "con"]
+          "foo", "x.txt", "ABC.cab.dd", "a b", "ä", "a\nb", "-", "~", "con"]
 NO_APPLICATION = ["1234567", "1" * 21, "9nblgggz5qdr", "9NBLGGGZ5QD", "9NBLGGGZ5QDRR", "1234567a", "12345678.",
                   FAILURE, "0x12345678"]
 NO_FAILURE = ["a" * 15, "1" * 15, "a1" * 33, "a" * 16, "-" * 36, "a1b2c3d4_e5f6a7b8",
               "1fd83f6d-9fe0-96ec-2c47.cab", "a" * 255]
-NO_CAB = [".cab", "..cab", ".a.cab", "a b.cab", "a.CAB", "a.cab.", "a.cab.d", "a.zip", "ä.cab", "a:b.cab",
+NO_CAB = [".cab", "..cab", ".a.cab", "a b.cab", "a.CAB", "a.cab.", ".a.cab.d", "a.zip", "ä.cab", "a:b.cab",
           "a" * 129 + ".cab", FAILURE]
 
 
