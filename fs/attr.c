@@ -19,7 +19,7 @@ CabRecord cab_node_record (const CabNode *node, char id[CAB_NAME_SIZE]) {
 }
 
 static gboolean is_file (CabNodeKind kind) {
-  return kind == CAB_NODE_CAB || kind == CAB_NODE_MEMBER;
+  return kind == CAB_NODE_CAB || kind >= CAB_NODE_MEMBER;
 }
 
 /* Newest date of a list that is in memory. */
@@ -72,8 +72,10 @@ static void fill_common (const CabFs *fs, guint64 ino, gboolean file, struct sta
                       .st_blksize = 4096};
 }
 
-/* Bytes of a CAB or a member that are here. */
+/* Bytes of a file that are here; of a stack trace all, in memory. */
 static guint64 bytes_of (CabFs *fs, CabNode *node) {
+  if (node->kind == CAB_NODE_TRACE)
+    return atomic_load (&node->size);
   char id[CAB_NAME_SIZE];
   CabRecord record = cab_node_record (node, id);
   CabScope scope = cab_node_scope (node);
@@ -100,7 +102,7 @@ gboolean cab_attr_know_size (CabFs *fs, CabNode *node, CabLook look) {
   gboolean known = atomic_load (&node->size) != CAB_SIZE_UNKNOWN;
   if (!is_file (node->kind))
     return TRUE;
-  if (node->kind == CAB_NODE_MEMBER || (known && look == CAB_LOOK_ASIDE))
+  if (node->kind >= CAB_NODE_MEMBER || (known && look == CAB_LOOK_ASIDE))
     return known;
   char id[CAB_NAME_SIZE];
   CabRecord record = cab_node_record (node, id);

@@ -13,7 +13,8 @@ import subprocess
 import pytest
 
 from conftest import APP, FAILURE, OTHER_APP, OTHER_FAILURE
-from mount import need, wait_until
+from families import BY_NAME, add_failure, everything
+from mount import need, tool, wait_until
 from samba import Samba, share_of_the_manual
 
 ME = getpass.getuser()
@@ -21,6 +22,7 @@ STRANGER = "nobody"
 CABS = 200
 PAYLOADS = ["null-write-mszip.cab", "abort-plain.cab", "divide-cab.zip", "illegal-files.zip"]
 MIB = 1 << 20
+DESKTOP = BY_NAME["desktop"]
 
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can run a server that acts as other users")
 
@@ -83,6 +85,21 @@ def test_a_folder_at_once(emulator, mount, serve, directory):
     serve(mount().path).run(ME, f"lcd {place}; {folder()}; prompt; mget *")
     assert {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in place.iterdir()} == {
         f"{cab['id']}.cab": emulator.sha256(cab["id"]) for cab in emulator.cabs()}
+
+
+def test_open_cabs(emulator, mount, serve, directory):
+    """Members and the service's stack trace by name, which no list of the share has."""
+    [cab] = add_failure(emulator, DESKTOP, FAILURE, payload="null-write-mszip.cab")
+    (directory / "copy.cab").write_bytes(emulator.content(cab))
+    subprocess.run([tool("cabextract"), "-q", "-d", directory / "truth", directory / "copy.cab"], check=True, timeout=60)
+    mounted = mount(**everything(DESKTOP))
+    samba = serve(mounted.path)
+    assert ".cab.d" not in samba.run(ME, f"{folder(FAILURE, DESKTOP.application)}; ls")
+    inside = f"cd {DESKTOP.application}/{FAILURE}/{cab}.cab.d"
+    said = samba.run(ME, f"{inside}; ls; get minidump.mdmp {directory}/dump; get .stacktrace.txt {directory}/trace")
+    assert "  minidump.mdmp " in said and "  .stacktrace.txt " not in said
+    assert (directory / "dump").read_bytes() == (directory / "truth/minidump.mdmp").read_bytes()
+    assert (directory / "trace").read_text().startswith(f"#0 contoso!Crash_{cab}+0x1c4\n")
 
 
 def test_what_is_not_listed_opens_by_name(emulator, mount, serve):
