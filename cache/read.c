@@ -246,7 +246,7 @@ static void fetch_for_readers (CabContent *self) {
   }
   for (guint i = 0; i < zones->len; i++) {
     CabRange zone = g_array_index (zones, CabRange, i);
-    cab_content_fetch (self, zone, zone.end);
+    cab_content_fetch (self, cab_plan_zone (zone.start, zone.end), zone.end);
   }
 }
 
@@ -297,11 +297,11 @@ static void stream_start (Stream *stream, CabRange range) {
 }
 
 /* The stream for the first gap of @zone, or NULL if there is none that may be fetched now. */
-static Stream *plan_locked (CabContent *self, CabRange zone, guint64 urgent, CabRange *gap) {
+static Stream *plan_locked (CabContent *self, CabZone *zone, guint64 urgent, CabRange *gap) {
   if (self->phase == CONTENT_READY) /* the size may have come since the zone was drawn */
-    zone.end = MIN (zone.end, self->size);
+    zone->end = MIN (zone->end, self->size);
   if ((self->phase != CONTENT_OPENING && self->phase != CONTENT_READY) ||
-      !cab_plan_gap (&self->have, &self->coming, zone, self->owner->chunk, gap))
+      !cab_plan_gap (&self->have, &self->coming, zone, gap))
     return NULL;
   CabPriority priority = gap->start < urgent ? CAB_PRIORITY_READER : CAB_PRIORITY_AHEAD;
   if (priority == CAB_PRIORITY_AHEAD && self->streams.length >= self->owner->options.connections)
@@ -317,7 +317,7 @@ static Stream *plan_locked (CabContent *self, CabRange zone, guint64 urgent, Cab
   return stream;
 }
 
-void cab_content_fetch (CabContent *self, CabRange zone, guint64 urgent) {
+void cab_content_fetch (CabContent *self, CabZone zone, guint64 urgent) {
   if (self->extraction != NULL) {
     cab_extraction_start (self);
     return;
@@ -327,7 +327,7 @@ void cab_content_fetch (CabContent *self, CabRange zone, guint64 urgent) {
     CabRange gap;
     {
       CAB_LOCK_SCOPE (&self->owner->lock);
-      stream = plan_locked (self, zone, urgent, &gap);
+      stream = plan_locked (self, &zone, urgent, &gap);
     }
     if (stream == NULL)
       return;
@@ -422,8 +422,14 @@ void cab_content_fail (CabContent *self, const GError *error) {
 /* --- reading ------------------------------------------------------------------------------------------------ */
 
 /* Nothing is fetched ahead for which there is no room. */
-static guint64 read_ahead (const CabContent *self) {
-  return cab_store_is_full (self->owner->options.store) ? 0 : self->owner->options.read_ahead;
+static CabPlanLimits limits (const CabContent *self) {
+  const CabContentsOptions *options = &self->owner->options;
+  return (CabPlanLimits){cab_store_is_full (options->store) ? 0 : options->read_ahead, options->connections};
+}
+
+static CabZone plan_read_locked (CabContent *self, guint64 start, guint64 end) {
+  const CabPlanLimits now = limits (self);
+  return cab_plan_read (&self->plan, start, end, self->size, &now);
 }
 
 /* @len cut at the end of the file. */
@@ -434,13 +440,13 @@ static gsize clamp (const CabContent *self, guint64 off, gsize len) {
 gboolean cab_content_read_now (CabContent *self, guint64 off, gsize len, void *bytes, gsize *got) {
   *got = clamp (self, off, len);
   if (!atomic_load (&self->complete)) {
-    CabRange zone;
+    CabZone zone;
     guint64 end = off + *got;
     {
       CAB_LOCK_SCOPE (&self->owner->lock);
       if (self->phase != CONTENT_READY || !cab_ranges_has (&self->have, off, end))
         return FALSE;
-      zone = cab_plan_read (&self->plan, off, end, self->size, read_ahead (self));
+      zone = plan_read_locked (self, off, end);
     }
     cab_content_fetch (self, zone, end);
   }
@@ -458,7 +464,8 @@ void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone don
                      .data = data,
                      .since_us = g_get_monotonic_time ()};
   GQueue now = G_QUEUE_INIT;
-  CabRange zone = {0, 0}, range = {off, off + reader->len};
+  CabRange range = {off, off + reader->len};
+  CabZone zone = {0};
   g_autoptr (GError) error = NULL;
   {
     CAB_LOCK_SCOPE (&self->owner->lock);
@@ -472,7 +479,7 @@ void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone don
       g_queue_push_tail (&now, reader);
     } else {
       g_queue_push_tail (&self->readers, reader);
-      zone = cab_plan_read (&self->plan, range.start, range.end, self->size, read_ahead (self));
+      zone = plan_read_locked (self, range.start, range.end);
     }
   }
   if (!g_queue_is_empty (&now)) {
