@@ -15,20 +15,23 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP / "tests/bench"), str(TOP / "tests/mount")]
 
+import charts  # noqa: E402
 import report  # noqa: E402
 from rows import GROUPS, ROWS  # noqa: E402
 
 PEERS = ("httpdirfs", "rclone")
 SLOW = 15  # seconds: a peer that takes longer for one measurement is measured once
-SLOW_SCENARIOS = ("directory-far", "memory", "cold-far")  # in which peers take so long
+# In which peers take so long.
+SLOW_SCENARIOS = ("cold-far", "first-byte", "first-byte-https", "directory-far", "warm", "memory")
 
 
 def arguments():
-    parser = argparse.ArgumentParser(prog="tests/bench/run", description="How fast cabfs is, beside its peers and limits.",
-                                     epilog="Without a row: all of them.")
+    parser = argparse.ArgumentParser(prog="tests/bench/run", epilog="Without a row: all of them.",
+                                     description="How fast cabfs is, beside its peers and limits.")
     parser.add_argument("rows", nargs="*", metavar="ROW", help="a row, or a group of rows (--list)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="of each measurement (5)")
-    parser.add_argument("--quick", action="store_true", help="two rounds, and peers only where they are quick")
+    parser.add_argument("--quick", action="store_true",
+                        help="one round, no million of CABs, and peers only where they are quick")
     parser.add_argument("--no-peers", action="store_true", help="cabfs and the limits only")
     parser.add_argument("--list", action="store_true", help="the names of the rows")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the table (DIR/report.json)")
@@ -44,7 +47,7 @@ def arguments():
         if name not in known:
             parser.error(f"there is no row {name}; --list names them")
     if options.quick:
-        options.rounds = min(options.rounds, 2)
+        options.rounds = 1
     return options
 
 
@@ -60,9 +63,10 @@ def wanted_rows(names):
     return [row for row in ROWS if not names or row.name in names]
 
 
-def version(*command):
-    shown = subprocess.run(command, capture_output=True, text=True)
-    return (shown.stdout or shown.stderr).splitlines()[0].strip()
+def version(name):
+    shown = subprocess.run([name, "--version"], capture_output=True, text=True)
+    lines = (shown.stdout + shown.stderr).splitlines()
+    return next((line.strip() for line in lines if line.lower().startswith(name)), f"{name} of unknown version")
 
 
 def find_peers(options):
@@ -73,7 +77,7 @@ def find_peers(options):
             remarks.append(f"{name} is not installed, and takes no part")
         else:
             peers.append(name)
-            remarks.append(version(name, "--version" if name == "httpdirfs" else "version"))
+            remarks.append(version(name))
     return peers, remarks
 
 
@@ -129,7 +133,7 @@ def measure(options, rows, peers, tell):
         for name in dict.fromkeys(row.scenario for row in rows):
             inside = work / name
             inside.mkdir()
-            with SCENARIOS[name](servers, inside, peers) as scenario:
+            with SCENARIOS[name](servers, inside, peers, options.quick) as scenario:
                 results[name] = run_scenario(scenario, name, options)
             shutil.rmtree(inside)
             tell(results)
@@ -152,12 +156,14 @@ class Writer:
         self.lines = []
 
     def __call__(self, results):
-        remarks = [*self.remarks, f"{self.options.rounds} rounds, medians; load {os.getloadavg()[0]:.1f} at the end"]
+        remarks = [*self.remarks, f"medians of {self.options.rounds} interleaved rounds; load "
+                   f"{os.getloadavg()[0]:.1f} at the end"]
         self.lines = [line for row in self.rows if row.scenario in results
                       for line in report.lines_of(row, results[row.scenario])]
         table = {"remarks": remarks, "rows": self.lines, "figures": results}
         (self.options.json or self.options.build / "report.json").write_text(json.dumps(table, indent=1) + "\n")
         (self.options.build / "report.md").write_text(report.as_markdown(self.lines, remarks))
+        charts.draw_all(results, self.lines, self.options.build)
 
     def text(self):
         return "\n".join([*self.remarks, "", report.as_text(self.lines)])

@@ -61,8 +61,8 @@ class Mounted:
 
     def mount(self):
         with open(self.work / "log", "ab") as log:
-            self.process = subprocess.Popen([str(word) for word in self.command()], stdin=subprocess.DEVNULL, stdout=log,
-                                            stderr=log, env={**os.environ, "HOME": str(self.work)})
+            self.process = subprocess.Popen([str(word) for word in self.command()], stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log, env={**os.environ, "HOME": str(self.work)})
         deadline = time.monotonic() + 60
         while not is_mounted(self.path):
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -113,12 +113,16 @@ class Cabfs(Mounted):
         super().__init__(*args, **{key: options.pop(key) for key in ("far", "tls") if key in options})
         self.failure, self.cabs = self.servers.failure(self.directory, self.far, self.tls)
 
+    @property
+    def emulator(self):
+        return self.servers.emulator
+
     def command(self):
-        keys = {**self.servers.api(self.far), "blob-hosts": "127.0.0.1", "cache-size": 0, "cache-free": "1%",
-                "log-level": "warning", "timeout": 60, **self.options}
+        keys = {**self.servers.api(self.far), "blob_hosts": "127.0.0.1", "cache_size": 0, "cache_free": "1%",
+                "log_level": "warning", "timeout": 60, **self.options}
         if self.tls:
-            keys["ca-file"] = self.servers.ca_file
-        config = Mount(self.servers.emulator, self.work, driver=[APP], **keys).write_config()
+            keys["ca_file"] = self.servers.ca_file
+        config = Mount(self.emulator, self.work, driver=[APP], **keys).write_config()
         return [os.environ["CABFS"], "-f", "-c", config, "test", self.path]
 
     @property
@@ -127,6 +131,21 @@ class Cabfs(Mounted):
 
     def file(self, index=0):
         return self.files / f"{self.cabs[index]}.cab"
+
+
+class Listed(Cabfs):
+    """On an emulator of its own, with so many CABs of which nothing but the names is looked at."""
+
+    FAILURE = "1fd83f6d-9fe0-96ec-2c47-ef08b65ccbed"
+
+    def __init__(self, servers, work, emulator):
+        self.options = {"login_url": emulator.login, "api_url": emulator.api}
+        self.listing, self.failure = emulator, self.FAILURE
+        Mounted.__init__(self, servers, work, None)
+
+    @property
+    def emulator(self):
+        return self.listing
 
 
 class Rclone(Mounted):
@@ -140,8 +159,8 @@ class Httpdirfs(Mounted):
     def command(self):
         config = self.work / "httpdirfs.conf"
         config.touch()
-        return ["httpdirfs", "-f", "--no-range-check", "--config", config, "--cache", "--cache-location", self.cache, "--cacert",
-                self.servers.ca_file, f"{self.servers.base(self.far, self.tls)}/{self.directory}/", self.path]
+        return ["httpdirfs", "-f", "--no-range-check", "--config", config, "--cache", "--cache-location", self.cache,
+                "--cacert", self.servers.ca_file, f"{self.servers.base(self.far, self.tls)}/{self.directory}/", self.path]
 
 
 class Memfs(Mounted):

@@ -26,10 +26,10 @@ def lines_of(row, results):
             continue
         value = median(values)
         ratio = value / limit if limit else None
-        ours = contestant == "cabfs"
+        ours = contestant.split("-")[0] == "cabfs"
         yield {
-            "name": row.name, "contestant": contestant, "median": value, "unit": row.unit, "limit": limit, "ratio": ratio,
-            "min": min(values), "max": max(values), "rounds": len(values), "of": row.of, "more_is_better": row.more,
+            "name": row.name, "contestant": contestant, "median": value, "unit": row.unit, "limit": limit,
+            "ratio": ratio, "min": min(values), "max": max(values), "rounds": len(values), "of": row.of, "more_is_better": row.more,
             "floor": row.floor if ours else None, "goal": row.goal if ours else None,
             "floor_met": met(row, ratio, value, row.floor) if ours else None,
             "goal_met": met(row, ratio, value, row.goal) if ours else None,

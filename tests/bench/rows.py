@@ -49,6 +49,12 @@ ROWS = [
     Row("memory-idle", "memory", "idle", "MiB", 5, of="value", floor=10, goal=6),
     Row("memory-10k", "memory", "entries", "MiB", 5, of="value", floor=16, goal=8),
     Row("memory-stream", "memory", "streaming", "MiB", "ranges", of="value", floor=60, goal=32),
+    Row("growth-ls", "growth-names", "each", "us a CAB", "cabfs-1000", floor=1.1, goal=1.0),
+    Row("growth-cpu", "growth-names", "cpu", "us a CAB", "cabfs-10000", floor=1.1, goal=1.0),
+    Row("growth-memory", "growth-names", "memory", "MiB"),
+    Row("growth-million", "growth-names", "million", "MiB", of="value", floor=250, goal=250),
+    Row("growth-readers", "growth-readers", "speed", "MB/s", "cabfs-1", more=True, floor=0.9, goal=1.0),
+    Row("growth-readers-far", "growth-readers-far", "speed", "MB/s", "cabfs-1", more=True, floor=0.9, goal=1.0),
 ]
 
 # Names that stand for several rows.
@@ -57,5 +63,6 @@ GROUPS = {
     "cpu": ["cpu-cold", "cpu-cache"],
     "warm": ["warm-ls-l", "warm-find", "warm-ls", "warm-stat", "warm-missing"],
     "directory": ["names-far", "names-far-pages", "ls-far", "ls-remount", "ls-remount-requests"],
+    "growth": ["growth-ls", "growth-cpu", "growth-memory", "growth-million", "growth-readers", "growth-readers-far"],
     "readers": ["readers-bytes", "readers-time"],
 }

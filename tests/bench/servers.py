@@ -6,6 +6,7 @@ because they read its directory index.
 """
 import json
 import os
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -45,6 +46,7 @@ http {{
   server {{
     listen 127.0.0.1:{port};
     listen 127.0.0.1:{tls_port} ssl;
+    ssl_protocols TLSv1.2 TLSv1.3;
     ssl_certificate {place}/cert.pem;
     ssl_certificate_key {place}/key.pem;
     root {place}/www;
@@ -55,14 +57,12 @@ http {{
 
 
 def free_port():
-    import socket
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
 
 
 def wait_port(port, process):
-    import socket
     deadline = time.monotonic() + 20
     while True:
         with socket.socket() as probe:
@@ -104,7 +104,7 @@ class Servers:
         self._links = {}
         self._directories = {}
         self._failures = {}
-        self._log_at = 0
+        self._log_at = self._through = 0
         for name in ("www", "temp"):
             (self.place / name).mkdir(parents=True)
         self._start_nginx()
@@ -118,7 +118,7 @@ class Servers:
         config.write_text(NGINX.format(place=self.place, port=self.port, tls_port=self.tls_port))
         for path in (self.place, self.www, self.place / "temp"):
             path.chmod(0o777)  # the worker may be another user
-        self.nginx = subprocess.Popen(["nginx", "-c", config], stderr=subprocess.DEVNULL)
+        self.nginx = subprocess.Popen(["nginx", "-e", self.place / "error.log", "-c", config], stderr=subprocess.DEVNULL)
         wait_port(self.port, self.nginx)
 
     def stop(self):
@@ -147,7 +147,7 @@ class Servers:
 
     def api(self, far):
         """Configuration keys that lead cabfs to login and API."""
-        urls = {"login-url": self.emulator.login, "api-url": self.emulator.api}
+        urls = {"login_url": self.emulator.login, "api_url": self.emulator.api}
         if far:
             urls = {key: f"http://127.0.0.1:{self.link(int(url.rsplit(':', 1)[1])).port}" for key, url in urls.items()}
         return urls
@@ -197,5 +197,5 @@ class Servers:
             self._log_at = log.tell()
         moved = {"requests": len(lines), "bytes": sum(int(line.split()[2]) for line in lines)}
         through = sum(self._links[port].stats()["down"] for port in (self.port, self.tls_port) if port in self._links)
-        moved["link_bytes"], self._through = through - getattr(self, "_through", 0), through
+        moved["link_bytes"], self._through = through - self._through, through
         return moved

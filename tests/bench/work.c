@@ -1,6 +1,7 @@
 /* cabfs-bench-work: what programs do with files, timed where it happens.
  *
  *   cabfs-bench-work read FILE [THREADS]                 all of it in blocks of 256 KiB, by each thread
+ *   cabfs-bench-work read-all FILE…                      each FILE by a thread of its own
  *   cabfs-bench-work random FILE COUNT BLOCK SEED        COUNT reads of BLOCK bytes at random places, one by one
  *   cabfs-bench-work misses FILE COUNT BLOCK THREADS     the same by threads that share the places; no read-ahead
  *   cabfs-bench-work first FILE                          open and the first 4 KiB
@@ -33,7 +34,7 @@
 
 static gint64 started;
 
-static void die (const char *what) {
+G_NORETURN static void die (const char *what) {
   fprintf (stderr, "cabfs-bench-work: %s: %s\n", what, g_strerror (errno));
   exit (1);
 }
@@ -80,20 +81,28 @@ static gpointer reader_main (gpointer data) {
   return NULL;
 }
 
-static void work_read (const char *path, guint threads) {
+static void work_read (char **paths, guint threads) {
   g_autofree Reader *readers = g_new0 (Reader, threads);
   g_autofree GThread **running = g_new0 (GThread *, threads);
   guint64 bytes = 0;
   for (guint i = 0; i < threads; i++)
-    readers[i] = (Reader){path, buffer_new (BLOCK), 0};
+    readers[i] = (Reader){paths[i], buffer_new (BLOCK), 0};
   start_clock ();
   for (guint i = 0; i < threads; i++)
     running[i] = g_thread_new ("reader", reader_main, &readers[i]);
   for (guint i = 0; i < threads; i++) {
     g_thread_join (running[i]);
     bytes += readers[i].bytes;
+    free (readers[i].buffer);
   }
   tell (bytes);
+}
+
+static void work_read_one (char *path, guint threads) {
+  g_autofree char **paths = g_new (char *, threads);
+  for (guint i = 0; i < threads; i++)
+    paths[i] = path;
+  work_read (paths, threads);
 }
 
 static void read_place (int fd, char *buffer, gsize block, guint64 at) {
@@ -116,6 +125,8 @@ static void work_random (const char *path, guint count, gsize block, guint32 see
   for (guint i = 0; i < count; i++)
     read_place (fd, buffer, block, places[i]);
   tell (count * block);
+  close (fd);
+  free (buffer);
 }
 
 typedef struct {
@@ -146,6 +157,7 @@ static void work_misses (const char *path, guint count, gsize block, guint threa
   for (guint i = 0; i < threads; i++)
     g_thread_join (running[i]);
   tell (count * block);
+  close (misses.fd);
   g_free (misses.places);
 }
 
@@ -157,12 +169,14 @@ static void work_first (const char *path) {
   if (n < 0)
     die (path);
   tell ((guint64) n);
+  close (fd);
+  free (buffer);
 }
 
 /* --- names --------------------------------------------------------------------------------------------------- */
 
 static GPtrArray *names_in (const char *path) {
-  GPtrArray *names = g_ptr_array_new ();
+  GPtrArray *names = g_ptr_array_new_with_free_func (g_free);
   DIR *dir = opendir (path);
   if (dir == NULL)
     die (path);
@@ -173,7 +187,7 @@ static GPtrArray *names_in (const char *path) {
 }
 
 static void work_stat (const char *path) {
-  GPtrArray *names = names_in (path);
+  g_autoptr (GPtrArray) names = names_in (path);
   int dir = open (path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   struct stat st;
   start_clock ();
@@ -181,6 +195,7 @@ static void work_stat (const char *path) {
     if (fstatat (dir, names->pdata[i], &st, AT_SYMLINK_NOFOLLOW) < 0)
       die (names->pdata[i]);
   tell (names->len);
+  close (dir);
 }
 
 static void work_missing (const char *path, guint count) {
@@ -194,6 +209,7 @@ static void work_missing (const char *path, guint count) {
       die (name);
   }
   tell (count);
+  close (dir);
 }
 
 static void work_exec (char **command) {
@@ -206,6 +222,7 @@ static void work_exec (char **command) {
   errno = posix_spawnp (&pid, command[0], &actions, NULL, command, environ);
   if (errno != 0 || waitpid (pid, &status, 0) < 0)
     die (command[0]);
+  posix_spawn_file_actions_destroy (&actions);
   if (!WIFEXITED (status) || WEXITSTATUS (status) != 0) {
     fprintf (stderr, "cabfs-bench-work: %s failed\n", command[0]);
     exit (1);
@@ -229,7 +246,9 @@ static guint number (const char *text) {
 int main (int argc, char **argv) {
   const char *what = argc > 1 ? argv[1] : "";
   if (strcmp (what, "read") == 0 && argc >= 3)
-    work_read (argv[2], argc > 3 ? number (argv[3]) : 1);
+    work_read_one (argv[2], argc > 3 ? number (argv[3]) : 1);
+  else if (strcmp (what, "read-all") == 0 && argc >= 3)
+    work_read (argv + 2, (guint) argc - 2);
   else if (strcmp (what, "random") == 0 && argc == 6)
     work_random (argv[2], number (argv[3]), number (argv[4]), number (argv[5]));
   else if (strcmp (what, "misses") == 0 && argc == 6)

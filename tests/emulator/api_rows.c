@@ -145,28 +145,39 @@ static gboolean in_window (const EmuQuery *query, gint64 date) {
   return date >= query->from && date <= query->to;
 }
 
-/* Where nothing has to be looked at to choose, only the rows of the page are made; and where all are within the window,
- * only those are looked at: a list of a million has ten thousand pages. */
-static json_t *plain_page (const EmuQuery *query, Event *event, guint64 *total) {
+static void add_row (const EmuQuery *query, Event *event, EmuCab *cab, json_t *page) {
+  event->cab = cab;
+  event->date = cab->date;
+  json_array_append_new (page, row_of (query, event));
+}
+
+/* Where all CABs are wanted, those of the page are found without a look at the others: with a million of them,
+ * looking would be most of the work. */
+static json_t *page_of_all (const EmuQuery *query, Event *event, guint64 from) {
   json_t *page = json_array ();
-  const EmuFailure *failure = event->failure;
-  const GPtrArray *cabs = failure->cabs;
-  guint64 from = query->skip > query->overlap ? query->skip - query->overlap : 0, i = 0, end = cabs->len;
-  gboolean all = in_window (query, failure->oldest) && in_window (query, failure->newest);
-  if (all) {
-    i = MIN (from, end);
-    end = MIN (end, i + query->top);
-  }
-  for (guint64 c = i; c < end; c++) {
-    event->cab = cabs->pdata[c];
-    event->date = event->cab->date;
-    if (!in_window (query, event->date))
+  const GPtrArray *cabs = event->failure->cabs;
+  for (guint64 i = from; i < cabs->len && i < from + query->top; i++)
+    add_row (query, event, cabs->pdata[i], page);
+  return page;
+}
+
+/* Where nothing has to be looked at to choose, only the rows of the page are made. */
+static json_t *plain_page (const EmuQuery *query, Event *event, guint64 *total) {
+  guint64 from = query->skip > query->overlap ? query->skip - query->overlap : 0, i = 0;
+  const GPtrArray *cabs = event->failure->cabs;
+  *total = cabs->len;
+  if (in_window (query, event->failure->oldest) && in_window (query, event->failure->newest))
+    return page_of_all (query, event, from);
+  json_t *page = json_array ();
+  for (guint c = 0; c < cabs->len; c++) {
+    EmuCab *cab = cabs->pdata[c];
+    if (!in_window (query, cab->date))
       continue;
     if (i >= from && i < from + query->top)
-      json_array_append_new (page, row_of (query, event));
+      add_row (query, event, cab, page);
     i++;
   }
-  *total = all ? cabs->len : i;
+  *total = i;
   return page;
 }
 

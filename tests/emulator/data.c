@@ -153,8 +153,6 @@ static guint place_of (const EmuFailure *failure, const char *id) {
 }
 
 void emu_data_add_cab_locked (EmuData *self, EmuFailure *failure, EmuCab *cab) {
-  failure->oldest = MIN (failure->oldest, cab->date);
-  failure->newest = MAX (failure->newest, cab->date);
   gboolean known = g_hash_table_contains (self->cabs, cab->id);
   guint place = known ? place_of (failure, cab->id) : failure->cabs->len;
   if (place < failure->cabs->len) {
@@ -163,6 +161,8 @@ void emu_data_add_cab_locked (EmuData *self, EmuFailure *failure, EmuCab *cab) {
   } else {
     g_ptr_array_add (failure->cabs, emu_cab_ref (cab));
   }
+  failure->oldest = MIN (failure->oldest, cab->date);
+  failure->newest = MAX (failure->newest, cab->date);
   g_hash_table_replace (self->cabs, cab->id, cab);
 }
 

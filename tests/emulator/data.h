@@ -70,8 +70,8 @@ typedef struct {
   char *hash;
   json_t *fields;        /* failureName, eventType, symbol, … */
   GPtrArray *cabs;       /* of EmuCab, in the order they were added; each a reference */
-  gint64 oldest, newest; /* no CAB has a date before or after; may be further apart than their dates are */
   json_t *events;        /* further events without a CAB: array of {"date": seconds, "count": n} */
+  gint64 oldest, newest; /* no CAB that ever was in it is outside */
 } EmuFailure;
 
 typedef struct {
