@@ -274,11 +274,6 @@ gboolean cab_cache_peek_size (CabCache *self, const CabScope *scope, const char 
   return cab_sizes_peek (self->sizes, scope, id, look, size, NULL);
 }
 
-void cab_cache_size (CabCache *self, const CabScope *scope, const CabRecord *record, CabReach reach,
-                     CabSizeDone done, gpointer data) {
-  cab_sizes_get (self->sizes, scope, record, reach, done, data);
-}
-
 void cab_cache_stacktrace (CabCache *self, const CabScope *scope, const char *id, CabReach reach,
                            CabStacktraceDone done, gpointer data) {
   cab_stacktraces_get (self->stacktraces, scope, id, reach, g_get_monotonic_time (), done, data);
@@ -295,11 +290,20 @@ static char *address_of (CabCache *self, const CabScope *scope, const char *id) 
 }
 
 /* Asks for the list again where it has no address for a CAB that is wanted: this one will be located by itself, those
- * that are wanted next need not. */
-static void want_addresses (CabCache *self, const CabScope *scope, const CabRecord *record, CabReach reach) {
-  if (record->url == NULL && record->downloadable && reach == CAB_REACH_NETWORK &&
-      !cab_contents_has_all (self->contents, scope, record))
-    cab_listings_refresh (self->listings, scope);
+ * that are wanted next need not.  TRUE if it is on its way. */
+static gboolean want_addresses (CabCache *self, const CabScope *scope, const CabRecord *record,
+                                CabReach reach) {
+  return record->url == NULL && record->downloadable && reach == CAB_REACH_NETWORK &&
+         !cab_contents_has_all (self->contents, scope, record) && cab_listings_refresh (self->listings, scope);
+}
+
+void cab_cache_size (CabCache *self, const CabScope *scope, const CabRecord *record, CabReach reach,
+                     CabSizeDone done, gpointer data) {
+  g_autofree char *url = address_of (self, scope, record->id);
+  CabRecord located = *record;
+  located.url = url;
+  cab_sizes_get (self->sizes, scope, &located, reach, !want_addresses (self, scope, &located, reach), done,
+                 data);
 }
 
 void cab_cache_open (CabCache *self, const CabScope *scope, const CabRecord *record, CabReach reach,

@@ -118,14 +118,14 @@ void cab_blob_unref (CabBlob *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabBlob, cab_blob_unref)
 
+/* Who goes first when connections are scarce. */
+typedef enum { CAB_PRIORITY_READER, CAB_PRIORITY_AHEAD } CabPriority;
+
 typedef void (*CabProbeDone) (gpointer data, const CabFacts *facts, const GError *error);
 
 /* Size and validators by HEAD, or by a range of one byte where HEAD is refused (api-contract.md 12.3).
  * Errors as below. */
-void cab_blob_probe (CabBlob *self, CabProbeDone done, gpointer data);
-
-/* Who goes first when connections are scarce. */
-typedef enum { CAB_PRIORITY_READER, CAB_PRIORITY_AHEAD } CabPriority;
+void cab_blob_probe (CabBlob *self, CabPriority priority, CabProbeDone done, gpointer data);
 
 typedef struct {
   /* The host's headers, before any byte: FALSE with @error ends the transfer.  Again after each resumption, with

@@ -225,7 +225,7 @@ void cab_blob_unref (CabBlob *self) {
   g_free (self);
 }
 
-void cab_blob_probe (CabBlob *self, CabProbeDone done, gpointer data) {
+void cab_blob_probe (CabBlob *self, CabPriority priority, CabProbeDone done, gpointer data) {
   FakeRequest *request = g_new0 (FakeRequest, 1);
   request->kind = FAKE_PROBE;
   request->probe = done;
