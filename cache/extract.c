@@ -288,6 +288,7 @@ void cab_extraction_start (CabContent *self) {
     return;
   const CabContentsOptions *options = &self->owner->options;
   g_autoptr (GError) error = NULL;
+  g_debug ("member %s is taken out of its CAB", self->id);
   if (make_room (self, &error)) {
     options->open (options->data, self->scope, &self->extraction->record, CAB_REACH_NETWORK, on_cab, run);
   } else {

@@ -88,9 +88,9 @@ static void look_at_sandbox (CabUnpacker *self, const CabUnpack *job) {
   if (self->told || got < 0 || got == CAB_SANDBOX_WHOLE)
     return;
   self->told = TRUE;
-  g_warning ("this kernel lets archives be read without%s%s: with less protection against hostile ones",
-             (got & CAB_SANDBOX_LANDLOCK) == 0 ? " Landlock" : "",
-             (got & CAB_SANDBOX_SECCOMP) == 0 ? " seccomp" : "");
+  gboolean files = (got & CAB_SANDBOX_LANDLOCK) != 0, calls = (got & CAB_SANDBOX_SECCOMP) != 0;
+  g_warning ("this kernel has no %s%s%s: hostile archives are read with less protection",
+             files ? "" : "Landlock", files || calls ? "" : " and no ", calls ? "" : "seccomp");
 }
 
 static void handle_running (CabUnpacker *self) {

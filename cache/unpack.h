@@ -72,7 +72,7 @@ void cab_unpacker_stop (CabUnpacker *self);
 /* Stops it, ends the thread.  Jobs may outlive it. */
 void cab_unpacker_free (CabUnpacker *self);
 
-/* @size: of the archive.  @sink is copied. */
+/* @size: of the archive.  @sink is copied.  Callbacks, all of them, may run before these return. */
 CabUnpack *cab_unpack_list (CabUnpacker *self, guint64 size, const CabUnpackSink *sink, gpointer data);
 
 /* @fd: open for writing, empty, stays the caller's (the worker gets a duplicate).  @expected: size the listing declared,

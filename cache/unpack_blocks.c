@@ -98,7 +98,7 @@ static void ask (CabBlocks *self, guint64 off, const Block *in_use) {
   self->pending_len = len;
 }
 
-static void await (CabBlocks *self) {
+static Block *await (CabBlocks *self) {
   Block *block = g_steal_pointer (&self->pending);
   gsize have = 0;
   while (have < self->pending_len) {
@@ -113,20 +113,24 @@ static void await (CabBlocks *self) {
     have += len;
   }
   block->len = have;
+  return block;
 }
 
-gsize cab_blocks_read (CabBlocks *self, guint64 off, const void **bytes) {
-  g_assert (off < self->size);
+static Block *obtain (CabBlocks *self, guint64 off) {
   Block *block = find (self, off);
   if (block == NULL && self->pending != NULL) {
     await (self);
     block = find (self, off);
   }
-  if (block == NULL) {
-    ask (self, off, NULL);
-    await (self);
-    block = find (self, off);
-  }
+  if (block != NULL)
+    return block;
+  ask (self, off, NULL);
+  return await (self);
+}
+
+gsize cab_blocks_read (CabBlocks *self, guint64 off, const void **bytes) {
+  g_assert (off < self->size);
+  Block *block = obtain (self, off);
   block->used = ++self->clock;
   guint64 end = block->off + block->len;
   if (self->ahead && self->pending == NULL && end == self->next && end < self->size && block->off > 0 &&

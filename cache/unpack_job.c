@@ -251,8 +251,15 @@ static gboolean take_member (CabUnpack *self, const CabWire *head, gsize len) {
   return TRUE;
 }
 
+/* -1 if that cannot be known. */
+static gint64 file_size (const CabUnpack *self) {
+  struct stat facts;
+  return fstat (self->task.fd, &facts) == 0 ? facts.st_size : -1;
+}
+
 static gboolean take_written (CabUnpack *self, const CabWire *head) {
-  if (!self->task.extract || head->size <= self->written || head->size > self->limit)
+  if (!self->task.extract || head->size <= self->written ||
+      head->size > MIN (self->limit, (guint64) G_MAXINT64) || file_size (self) < (gint64) head->size)
     return FALSE;
   self->written = head->size;
   self->sink.written (self->data, head->size);
@@ -260,11 +267,10 @@ static gboolean take_written (CabUnpack *self, const CabWire *head) {
 }
 
 static gboolean is_whole (CabUnpack *self, guint64 size) {
-  struct stat facts;
   if (!self->task.extract)
     return size == 0;
   return size == self->written && (self->task.expected == G_MAXUINT64 || size == self->task.expected) &&
-         fstat (self->task.fd, &facts) == 0 && facts.st_size >= 0 && (guint64) facts.st_size == size;
+         file_size (self) == (gint64) size;
 }
 
 static gboolean take_done (CabUnpack *self, const CabWire *head, gsize len) {

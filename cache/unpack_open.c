@@ -4,19 +4,21 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cache/unpack_head.h"
 #include "client/error.h"
 
 enum {
-  CABINET_FOLDERS_AT = 26, /* a little-endian 16-bit number in the header of a cabinet */
+  HEAD_MAX = 32 << 20, /* bytes before the data of a cabinet: 65,535 members with long names are 17 MiB */
+  ZIP_END_LENGTH = 22,
   EMPTY_BLOCKS_MAX = 1000, /* that libarchive may give in a row without an end */
 };
 
 struct CabOpen {
   struct archive *archive;
   gboolean is_zip;
-  gboolean many_folders;
-  gboolean decompresses; /* what is passed over: see cab_open_pass() */
-  guint64 member_at;     /* bytes of the member under way that were read */
+  gboolean is_empty; /* a ZIP of no member, which libarchive does not know */
+  GByteArray *head;  /* of a cabinet, as libarchive is to see it; NULL where it is what it is */
+  guint64 member_at; /* bytes of the member under way that were read */
   /* the archive itself */
   const CabArchive *source;
   guint64 at; /* of the next byte for libarchive */
@@ -42,6 +44,12 @@ static la_ssize_t read_source (struct archive *archive, void *data, const void *
   CabOpen *self = data;
   if (self->at >= self->source->size)
     return 0;
+  if (self->head != NULL && self->at < self->head->len) {
+    gsize rest = self->head->len - (gsize) self->at;
+    *bytes = self->head->data + self->at;
+    self->at += rest;
+    return (la_ssize_t) rest;
+  }
   gsize len = self->source->read (self->source->data, self->at, bytes);
   if (len == 0) {
     archive_set_error (archive, EIO, "its bytes cannot be had");
@@ -97,13 +105,17 @@ static gboolean is_cabinet (const guint8 *head, gsize len) {
   return len >= 4 && memcmp (head, "MSCF", 4) == 0;
 }
 
-/* A member, an empty archive, a first part of several that became the only one. */
+static gboolean is_zip_end (const guint8 *head, gsize len) {
+  return len >= 4 && memcmp (head, "PK\005\006", 4) == 0;
+}
+
+/* A member, a first part of several that became the only one, no member at all. */
 static gboolean is_zip (const guint8 *head, gsize len) {
-  static const char *const magics[] = {"PK\003\004", "PK\005\006", "PK\007\010", "PK00"};
+  static const char *const magics[] = {"PK\003\004", "PK\007\010", "PK00"};
   for (gsize i = 0; i < G_N_ELEMENTS (magics); i++)
     if (len >= 4 && memcmp (head, magics[i], 4) == 0)
       return TRUE;
-  return FALSE;
+  return is_zip_end (head, len);
 }
 
 static CabOpen *open_new (const guint8 *head, gsize len) {
@@ -115,54 +127,82 @@ static CabOpen *open_new (const guint8 *head, gsize len) {
     archive_read_support_format_zip_seekable (self->archive);
   else
     archive_read_support_format_cab (self->archive);
-  if (!self->is_zip && len >= CABINET_FOLDERS_AT + 2)
-    self->many_folders = head[CABINET_FOLDERS_AT] > 1 || head[CABINET_FOLDERS_AT + 1] > 0;
   archive_read_set_callback_data (self->archive, self);
   return self;
 }
 
-/* Frees @self when that fails. */
-static CabOpen *open_end (CabOpen *self, GError **error) {
-  if (archive_read_open1 (self->archive) == ARCHIVE_OK)
-    return self;
-  fail_from_archive (self->archive, error);
-  cab_open_free (self);
-  return NULL;
+static gboolean open_end (CabOpen *self, GError **error) {
+  return archive_read_open1 (self->archive) == ARCHIVE_OK || fail_from_archive (self->archive, error);
 }
 
-CabOpen *cab_open_source (const CabArchive *source, GError **error) {
+/* The next bytes of the cabinet, which was not given to libarchive yet. */
+static gboolean read_more (CabOpen *self, const void **bytes, gsize *len, GError **error) {
+  if (self->outer != NULL)
+    return cab_open_data (self->outer, bytes, len, error);
+  guint64 at = self->head->len;
+  *len = at < self->source->size ? self->source->read (self->source->data, at, bytes) : 0;
+  return TRUE;
+}
+
+/* @bytes are the first of the cabinet. */
+static gboolean aim (CabOpen *self, const void *bytes, gsize len, guint wanted, GError **error) {
+  self->head = g_byte_array_new ();
+  while (len > 0 && self->head->len <= HEAD_MAX) {
+    g_byte_array_append (self->head, bytes, (guint) len);
+    if (cab_head_aim (self->head->data, self->head->len, wanted) == CAB_HEAD_DONE)
+      return TRUE;
+    if (!read_more (self, &bytes, &len, error))
+      return FALSE;
+  }
+  g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID,
+               "the archive cannot be read: its list of members has no end");
+  return FALSE;
+}
+
+CabOpen *cab_open_source (const CabArchive *source, guint wanted, GError **error) {
   const void *head = NULL;
   gsize len = source->size > 0 ? source->read (source->data, 0, &head) : 0;
   if (!is_cabinet (head, len) && !is_zip (head, len)) {
     g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "this is neither a cabinet nor a ZIP");
     return NULL;
   }
-  CabOpen *self = open_new (head, len);
+  g_autoptr (CabOpen) self = open_new (head, len);
   self->source = source;
+  self->is_empty = source->size == ZIP_END_LENGTH && is_zip_end (head, len);
+  if (wanted != CAB_OPEN_ALL && !self->is_zip && cab_head_has_folders (head, len) &&
+      !aim (self, head, len, wanted, error))
+    return NULL;
   archive_read_set_read_callback (self->archive, read_source);
   archive_read_set_skip_callback (self->archive, skip_source);
   archive_read_set_seek_callback (self->archive, seek_source);
-  return open_end (self, error);
+  return self->is_empty || open_end (self, error) ? g_steal_pointer (&self) : NULL;
 }
 
-CabOpen *cab_open_member (CabOpen *outer, guint64 most, GError **error) {
+CabOpen *cab_open_member (CabOpen *outer, guint wanted, guint64 most, GError **error) {
   const void *head = NULL;
   gsize len = 0;
   if (!cab_open_data (outer, &head, &len, error) || !is_cabinet (head, len))
     return NULL;
-  CabOpen *self = open_new (head, len);
+  g_autoptr (CabOpen) self = open_new (head, len);
   self->outer = outer;
   self->most = most;
   self->first = head;
   self->first_len = len;
+  if (wanted != CAB_OPEN_ALL && cab_head_has_folders (head, len)) {
+    if (!aim (self, head, len, wanted, error))
+      return NULL;
+    self->first = self->head->data;
+    self->first_len = self->head->len;
+  }
   archive_read_set_read_callback (self->archive, read_member);
-  return open_end (self, error);
+  return open_end (self, error) ? g_steal_pointer (&self) : NULL;
 }
 
 void cab_open_free (CabOpen *self) {
   if (self == NULL)
     return;
   archive_read_free (self->archive);
+  g_clear_pointer (&self->head, g_byte_array_unref);
   g_free (self);
 }
 
@@ -179,7 +219,7 @@ guint64 cab_open_position (const CabOpen *self) {
 /* --- members ------------------------------------------------------------------------------------------------ */
 
 gboolean cab_open_next (CabOpen *self, struct archive_entry **entry, GError **error) {
-  int rc = archive_read_next_header (self->archive, entry);
+  int rc = self->is_empty ? ARCHIVE_EOF : archive_read_next_header (self->archive, entry);
   self->member_at = 0;
   if (rc == ARCHIVE_EOF)
     *entry = NULL;
@@ -211,18 +251,6 @@ gboolean cab_open_data (CabOpen *self, const void **bytes, gsize *len, GError **
   }
   g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "the archive cannot be read: its data have gaps");
   return FALSE;
-}
-
-/* libarchive adds up what is passed over before the first read, and takes the sum off the folder that is read first,
- * though all of it may lie in folders before: the member would begin with the wrong byte.  Once something was read it
- * goes through what it passes over at once, folder by folder. */
-gboolean cab_open_pass (CabOpen *self, struct archive_entry *entry, GError **error) {
-  if (!self->many_folders || self->decompresses || archive_entry_size (entry) == 0)
-    return TRUE;
-  const void *bytes;
-  gsize len;
-  self->decompresses = TRUE;
-  return cab_open_data (self, &bytes, &len, error);
 }
 
 const char *cab_open_refusal (CabOpen *self, struct archive_entry *entry) {

@@ -12,12 +12,15 @@
 
 typedef struct CabOpen CabOpen;
 
-/* The archive itself. */
-CabOpen *cab_open_source (const CabArchive *source, GError **error);
+/* For @wanted: to list, not to extract one. */
+#define CAB_OPEN_ALL G_MAXUINT
+
+/* The archive itself.  Of a cabinet, the data of no other member than the one with the ordinal @wanted can be had. */
+CabOpen *cab_open_source (const CabArchive *source, guint wanted, GError **error);
 
 /* The member of @outer whose header was read last, if that is a cabinet; NULL without an error if it is something else.
  * At most @most bytes of it will be read. */
-CabOpen *cab_open_member (CabOpen *outer, guint64 most, GError **error);
+CabOpen *cab_open_member (CabOpen *outer, guint wanted, guint64 most, GError **error);
 
 void cab_open_free (CabOpen *self);
 
@@ -35,9 +38,6 @@ const char *cab_open_refusal (CabOpen *self, struct archive_entry *entry);
 
 /* Bytes of the source that were gone through. */
 guint64 cab_open_position (const CabOpen *self);
-
-/* Has to be called for each member before the one to extract. */
-gboolean cab_open_pass (CabOpen *self, struct archive_entry *entry, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabOpen, cab_open_free)
 

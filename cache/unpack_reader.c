@@ -73,7 +73,7 @@ static gboolean list_one (Listing *self, CabOpen *open, guint outer, GError **er
 static gboolean list_inner (Listing *self, CabOpen *zip, guint ordinal, GError **error) {
   g_autoptr (GError) problem = NULL;
   guint before = self->headers;
-  g_autoptr (CabOpen) inner = cab_open_member (zip, INNER_HEAD_MIB * MIB, &problem);
+  g_autoptr (CabOpen) inner = cab_open_member (zip, CAB_OPEN_ALL, INNER_HEAD_MIB * MIB, &problem);
   if (inner != NULL)
     list_one (self, inner, ordinal + 1, &problem);
   if (self->full) {
@@ -115,7 +115,7 @@ static gboolean list_one (Listing *self, CabOpen *open, guint outer, GError **er
 }
 
 gboolean cab_archive_list (const CabArchive *archive, GError **error) {
-  g_autoptr (CabOpen) open = cab_open_source (archive, error);
+  g_autoptr (CabOpen) open = cab_open_source (archive, CAB_OPEN_ALL, error);
   if (open == NULL)
     return FALSE;
   Listing listing = {.archive = archive};
@@ -142,8 +142,6 @@ static struct archive_entry *find (CabOpen *open, guint ordinal, GError **error)
         fail (error, refusal);
       return refusal == NULL ? entry : NULL;
     }
-    if (!cab_open_pass (open, entry, error))
-      return NULL;
   }
   return NULL;
 }
@@ -212,11 +210,12 @@ static gboolean extract_from (Extraction *self, guint ordinal, guint64 expected,
   return copy (self, error);
 }
 
-static CabOpen *open_inner (CabOpen *open, guint ordinal, GError **error) {
-  if (find (open, ordinal, error) == NULL)
+/* The cabinet that is the member @outer, to extract its member @ordinal. */
+static CabOpen *open_inner (CabOpen *open, guint outer, guint ordinal, GError **error) {
+  if (find (open, outer, error) == NULL)
     return NULL;
   g_autoptr (GError) problem = NULL;
-  CabOpen *inner = cab_open_member (open, G_MAXUINT64, &problem);
+  CabOpen *inner = cab_open_member (open, ordinal, G_MAXUINT64, &problem);
   if (problem != NULL)
     g_propagate_error (error, g_steal_pointer (&problem));
   else if (inner == NULL)
@@ -226,12 +225,12 @@ static CabOpen *open_inner (CabOpen *open, guint ordinal, GError **error) {
 
 gboolean cab_archive_extract (const CabArchive *archive, guint outer, guint ordinal, guint64 expected,
                               guint64 limit, guint64 *size, GError **error) {
-  g_autoptr (CabOpen) open = cab_open_source (archive, error);
+  g_autoptr (CabOpen) open = cab_open_source (archive, outer > 0 ? outer - 1 : ordinal, error);
   g_autoptr (CabOpen) inner = NULL; /* is freed first */
   if (open == NULL)
     return FALSE;
   if (outer > 0)
-    inner = open_inner (open, outer - 1, error);
+    inner = open_inner (open, outer - 1, ordinal, error);
   if (outer > 0 && inner == NULL)
     return FALSE;
   Extraction extraction = {.archive = archive, .open = inner != NULL ? inner : open, .limit = limit};

@@ -26,6 +26,8 @@
 /* Beyond what the process has when it starts, which is programs and libraries: 100,000 members of a ZIP take 30, the
  * longest list of a cabinet 40, the window of LZX 2, our blocks 8. */
 #define MEMORY_MAX (G_GUINT64_CONSTANT (128) << 20)
+/* What it has when it starts, where that cannot be read. */
+#define MEMORY_USUAL (G_GUINT64_CONSTANT (128) << 20)
 
 /* --- limits ------------------------------------------------------------------------------------------------- */
 
@@ -41,12 +43,11 @@ static void limit (int resource, guint64 value) {
 static guint64 address_space (void) {
   unsigned long pages = 0;
   FILE *statm = fopen ("/proc/self/statm", "re");
-  if (statm == NULL)
-    return 0;
-  if (fscanf (statm, "%lu", &pages) != 1)
+  if (statm != NULL && fscanf (statm, "%lu", &pages) != 1)
     pages = 0;
-  fclose (statm);
-  return pages * (guint64) sysconf (_SC_PAGESIZE);
+  if (statm != NULL)
+    fclose (statm);
+  return pages > 0 ? pages * (guint64) sysconf (_SC_PAGESIZE) : MEMORY_USUAL;
 }
 
 static void set_limits (guint64 file_size) {
@@ -71,7 +72,7 @@ typedef struct {
 } LandlockRules;
 
 /* All that a version knows of is forbidden, since nothing is allowed. */
-static gboolean forbid_files (void) {
+gboolean cab_sandbox_forbid_files (void) {
   static const guint file_rights[] = {0, 13, 14, 15, 15, 16};
   long version = syscall (LANDLOCK_CREATE_RULESET, NULL, 0, LANDLOCK_GET_VERSION);
   if (version < 1)
@@ -172,6 +173,7 @@ static gboolean add_rules (scmp_filter_ctx filter) {
   if (!add_all (filter, SCMP_ACT_ALLOW, allowed, G_N_ELEMENTS (allowed)) ||
       seccomp_rule_add_array (filter, SCMP_ACT_ALLOW, SCMP_SYS (mprotect), 1, &no_code) < 0 ||
       seccomp_rule_add_array (filter, SCMP_ACT_ALLOW, SCMP_SYS (mmap), 1, &no_code) < 0 ||
+      seccomp_rule_add_array (filter, SCMP_ACT_ALLOW, SCMP_SYS (mmap2), 1, &no_code) < 0 ||
       seccomp_rule_add_array (filter, SCMP_ACT_ALLOW, SCMP_SYS (tgkill), 1, &itself) < 0)
     return FALSE;
   /* A sanitizer starts a program to name the places in its report. */
@@ -193,7 +195,7 @@ CabSandboxFlags cab_sandbox_enter (guint64 file_size, guint descriptors) {
   prctl (PR_SET_DUMPABLE, 0);
   prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   set_limits (file_size);
-  if (forbid_files ())
+  if (cab_sandbox_forbid_files ())
     got |= CAB_SANDBOX_LANDLOCK;
   limit (RLIMIT_NOFILE, descriptors);
   if (forbid_calls ())

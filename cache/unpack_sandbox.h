@@ -25,4 +25,7 @@ typedef enum {
  * @descriptors on cannot be had any more. */
 CabSandboxFlags cab_sandbox_enter (guint64 file_size, guint descriptors);
 
+/* Landlock alone, which needs no new privileges to be ruled out: a part of the above. */
+gboolean cab_sandbox_forbid_files (void);
+
 #endif
