@@ -31,9 +31,10 @@ CabWireResult cab_wire_receive (int fd, gboolean block, CabWire *head, void *tex
   };
   struct msghdr message = {.msg_iov = parts, .msg_iovlen = room > 0 ? 2 : 1};
   gssize got;
+  /* A worker that ended without having read all is told of once, before the packets that it sent. */
   do
     got = recvmsg (fd, &message, block ? 0 : MSG_DONTWAIT);
-  while (got < 0 && errno == EINTR);
+  while (got < 0 && (errno == EINTR || errno == ECONNRESET));
   if (got < 0)
     return result_from_errno ();
   if (got == 0)

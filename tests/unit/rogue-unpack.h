@@ -12,7 +12,8 @@ typedef enum {
   ROGUE_SPIN,
   ROGUE_DEAF, /* closes the socket and stays */
   ROGUE_WORDS,
-  ROGUE_BARE, /* has no sandbox, and does its work */
+  ROGUE_BARE,  /* has no sandbox, and does its work */
+  ROGUE_HASTY, /* does its work, and ends without reading what it asked for */
   /* what ends it: packets */
   ROGUE_SHORT,
   ROGUE_LONG,

@@ -301,6 +301,22 @@ static void test_rogue_words (void) {
                     "b");
 }
 
+static void wait_for_its_end (Run *self, guint64 end) {
+  while (rig_children (NULL) > 0)
+    g_usleep (1000);
+}
+
+/* A block that was asked for ahead may come when all is done: that the worker did not read it loses nothing of what it
+ * said. */
+static void test_hasty (void) {
+  g_autoptr (CabUnpacker) unpacker = rogue_unpacker ();
+  RUN (run, rig_made ("mszip.cab"));
+  run.on_written = wait_for_its_end;
+  run_extract (&run, unpacker, 0, ROGUE_HASTY, 10);
+  run_assert_ok (&run);
+  g_assert_cmpuint (run.result, ==, 10);
+}
+
 /* Told once, not at every job. */
 static void test_bare_kernel (void) {
   g_autoptr (CabUnpacker) unpacker = rogue_unpacker ();
@@ -333,6 +349,7 @@ int main (int argc, char **argv) {
   g_test_add_func ("/unpack-life/rogue/packets", test_rogue_packets);
   g_test_add_func ("/unpack-life/rogue/members", test_rogue_members);
   g_test_add_func ("/unpack-life/rogue/words", test_rogue_words);
+  g_test_add_func ("/unpack-life/hasty", test_hasty);
   g_test_add_func ("/unpack-life/bare-kernel", test_bare_kernel);
   return g_test_run ();
 }

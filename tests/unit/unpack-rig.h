@@ -28,8 +28,9 @@ typedef struct Run {
   CabUnpack *seen; /* the job, for callbacks: they may run before `job` is set */
   guint64 need_off;
   gsize need_len;
-  guint64 asked;    /* bytes */
-  GString *members; /* a line each: outer/ordinal size path */
+  guint64 asked;        /* bytes */
+  guint64 written_then; /* when the last need came */
+  GString *members;     /* a line each: outer/ordinal size path */
   guint member_count;
   guint64 written;
   guint64 result;
