@@ -54,6 +54,7 @@ guint64 cab_evict_plan (GArray *entries, const CabEvictLimits *limits, gint64 no
     else
       left += entry->bytes;
   }
+  left += limits->reserved;
   guint64 over = limits->size_limit > 0 && left > limits->size_limit ? left - limits->size_limit : 0;
   return MAX (over, limits->must_free);
 }
@@ -176,8 +177,8 @@ static gboolean remove_entry (CabStore *store, const CabEvictEntry *entry, gbool
 /* What has to be free for writes to be tried again on a disk that was full. */
 #define ROOM ((guint64) 16 << 20)
 
-/* Bytes below what the options want free on the file system. */
-static guint64 missing_space (CabStore *store, const CabEvictOptions *options) {
+/* Bytes below what the options want free on the file system, after @reserved more. */
+static guint64 missing_space (CabStore *store, const CabEvictOptions *options, guint64 reserved) {
   struct statvfs vfs;
   if (fstatvfs (cab_store_dirfd (store), &vfs) < 0)
     return 0;
@@ -185,6 +186,9 @@ static guint64 missing_space (CabStore *store, const CabEvictOptions *options) {
   guint64 wanted = MAX (options->free_bytes, total / 100 * options->free_percent);
   if (cab_store_is_full (store)) /* a write found it so: only then does it matter where no bound is set */
     wanted = MAX (wanted, ROOM);
+  if (wanted == 0 && reserved == 0)
+    return 0;
+  wanted += reserved;
   return available < wanted ? wanted - available : 0;
 }
 
@@ -203,8 +207,12 @@ static void tell_full (CabStore *store, gboolean full, guint64 left) {
 guint64 cab_evict_sweep (CabStore *store, const CabEvictOptions *options, gint64 now) {
   g_autoptr (GPtrArray) dirs = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (GArray) entries = scan (store, now, dirs);
-  CabEvictLimits limits = {options->size_limit, missing_space (store, options), options->keep_s};
+  guint64 reserved = cab_store_reserved (store);
+  CabEvictLimits limits = {options->size_limit, 0, missing_space (store, options, 0), options->keep_s};
   guint expired;
+  guint64 needed = cab_evict_plan (entries, &limits, now, &expired);
+  limits.reserved = reserved;
+  limits.must_free = missing_space (store, options, reserved);
   guint64 to_free = cab_evict_plan (entries, &limits, now, &expired);
   guint64 freed = 0, left = 0;
   for (guint i = 0; i < entries->len; i++) {
@@ -217,6 +225,7 @@ guint64 cab_evict_sweep (CabStore *store, const CabEvictOptions *options, gint64
   }
   for (guint i = 0; i < dirs->len; i++) /* fails while it is not empty, as it should */
     unlinkat (cab_store_dirfd (store), g_ptr_array_index (dirs, i), AT_REMOVEDIR);
-  tell_full (store, freed < to_free, left);
+  tell_full (store, freed < needed, left);
+  cab_store_set_short (store, freed < to_free);
   return left;
 }

@@ -18,7 +18,7 @@
 
 /* One CAB in the cache directory, or one member of a CAB. */
 typedef struct {
-  char *path;     /* "20170507T135343Z/fb57b37b-…", without suffix; owned */
+  char *path; /* "20170507T135343Z/fb57b37b-…", without suffix; owned */
   gboolean member;
   gint64 expires; /* Unix seconds; CAB_TIME_UNKNOWN for the directory of those that do not */
   gint64 fetched; /* when its bytes came last */
@@ -28,6 +28,7 @@ typedef struct {
 
 typedef struct {
   guint64 size_limit; /* bytes of all entries; 0: no limit */
+  guint64 reserved;   /* bytes that will be there besides */
   guint64 must_free;  /* bytes to be freed besides, because the disk is nearly full */
   gint64 keep_s;
 } CabEvictLimits;
@@ -44,7 +45,7 @@ typedef struct {
 } CabEvictOptions;
 
 /* One pass over the directory of @store; says to the store whether it is full, which it is where not enough could be
- * removed.  Blocks on the disk.  Returns the bytes of CABs that are left. */
+ * removed, and whether there is room for what is reserved.  Blocks on the disk.  Returns the bytes of CABs that are left. */
 guint64 cab_evict_sweep (CabStore *store, const CabEvictOptions *options, gint64 now);
 
 #endif

@@ -12,6 +12,9 @@
 #include "client/error.h"
 #include "client/metrics.h"
 
+/* As long may room be missing: what was read just now is being saved, and cannot go before that. */
+#define SHORT_US (2 * G_USEC_PER_SEC)
+
 /* A run that nobody waits for is given up after that time, unless no more than so many bytes are missing. */
 #define LINGER_US    (10 * G_USEC_PER_SEC)
 #define LINGER_BYTES ((guint64) 16 << 20)
@@ -26,6 +29,9 @@ struct CabRun {
   /* owner's lock */
   CabUnpack *job;     /* NULL until cab_unpack_extract() has returned; stays until the run is freed */
   guint64 end;        /* bytes [0, end) are written */
+  guint64 reserved;   /* of the store, for those that are not */
+  gint64 short_us;    /* since when there is no room for them; 0: there is */
+  CabRange held;      /* bytes of the CAB that the worker waits for until there is room; empty: none */
   gboolean cancelled; /* by us: somebody may want its bytes again */
 };
 
@@ -42,6 +48,13 @@ static CabRun *run_new_locked (CabContent *content) {
   run->content = cab_content_hold (content);
   content->extraction->run = run;
   return run;
+}
+
+/* Of the bytes that are reserved @len are on disk, or will not come. */
+static void release_room_locked (CabRun *run, guint64 len) {
+  len = MIN (len, run->reserved);
+  run->reserved -= len;
+  cab_store_unreserve (run->content->owner->options.store, len);
 }
 
 static void run_drop (CabRun *run) {
@@ -129,6 +142,14 @@ static gboolean begins_again (CabRun *run) {
 /* Drops the run's own reference. */
 static void run_over (CabRun *run, guint64 size, const GError *error) {
   CabContent *self = run->content;
+  gboolean held;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock);
+    release_room_locked (run, run->reserved);
+    held = run->held.end > 0;
+  }
+  if (held)
+    run_drop (run);
   if (error == NULL)
     succeed (run, size);
   else if (begins_again (run))
@@ -153,19 +174,25 @@ static void on_bytes (gpointer data, const void *bytes, gsize len, const GError 
   run_drop (run);
 }
 
+static gboolean lacks_room (CabStore *store) {
+  return cab_store_is_full (store) || cab_store_is_short (store);
+}
+
+/* Makes @range wait if there is no room for what would be made of it. */
+static gboolean hold_back (CabRun *run, CabRange range) {
+  if (!lacks_room (run->content->owner->options.store))
+    return FALSE;
+  CAB_LOCK_SCOPE (&run->content->owner->lock);
+  run->held = range;
+  return TRUE;
+}
+
 static void on_need (gpointer data, CabUnpack *job, guint64 off, gsize len) {
   CabRun *run = data;
   cab_ref_take (&run->refs);
   run->asking = job;
-  cab_content_read (run->cab, off, len, on_bytes, run);
-}
-
-static void stop_for_room (CabContent *self, CabRun *run, CabUnpack *job) {
-  g_autoptr (GError) error = g_error_new (
-      CAB_ERROR, CAB_ERROR_NO_SPACE,
-      "the cache has no room for a member of %" G_GUINT64_FORMAT " bytes (cache-size, cache-free)", self->size);
-  atomic_store (&run->fed, TRUE);
-  cab_unpack_fail (job, error);
+  if (!hold_back (run, (CabRange){off, off + len}))
+    cab_content_read (run->cab, off, len, on_bytes, run);
 }
 
 static void on_written (gpointer data, guint64 end) {
@@ -173,7 +200,6 @@ static void on_written (gpointer data, guint64 end) {
   CabContent *self = run->content;
   GQueue satisfied = G_QUEUE_INIT;
   guint64 len;
-  CabUnpack *job;
   {
     CAB_LOCK_SCOPE (&self->owner->lock);
     /* The last byte is not shown before the worker says that all of it is right: checksums stand at the end. */
@@ -181,7 +207,7 @@ static void on_written (gpointer data, guint64 end) {
     end = member->has_size ? MIN (end, member->size - 1) : end;
     len = end > run->end ? end - run->end : 0;
     run->end += len;
-    job = run->job;
+    release_room_locked (run, len);
     cab_ranges_add (&self->have, 0, run->end);
     self->progress_us = g_get_monotonic_time ();
     g_clear_error (&self->trouble);
@@ -189,8 +215,6 @@ static void on_written (gpointer data, guint64 end) {
   }
   cab_object_wrote (self->object, len);
   cab_content_answer_readers (self, &satisfied, NULL);
-  if (job != NULL && cab_store_is_full (self->owner->options.store))
-    stop_for_room (self, run, job);
 }
 
 static void on_done (gpointer data, guint64 size, const GError *error) {
@@ -264,21 +288,29 @@ static CabRun *run_if_wanted (CabContent *self) {
              : NULL;
 }
 
+static GError *no_room (const CabContent *self) {
+  return g_error_new (CAB_ERROR, CAB_ERROR_NO_SPACE,
+                      "the cache has no room for a member of %" G_GUINT64_FORMAT
+                      " bytes (cache-size, cache-free)",
+                      self->extraction->member->size);
+}
+
 /* What an earlier run has left is of no use to this one. */
-static gboolean make_room (CabContent *self, GError **error) {
+static gboolean make_room (CabRun *run, GError **error) {
+  CabContent *self = run->content;
   const CabContentsOptions *options = &self->owner->options;
   const CabMemberSpec *member = self->extraction->member;
-  if (cab_store_is_full (options->store) || cab_object_descriptor (self->object) < 0 ||
-      (options->size_limit > 0 && member->has_size && member->size > options->size_limit)) {
-    g_set_error (error, CAB_ERROR, CAB_ERROR_NO_SPACE,
-                 "the cache has no room for a member of %" G_GUINT64_FORMAT " bytes (cache-size, cache-free)",
-                 member->size);
+  guint64 size = member->has_size ? member->size : 0;
+  if (cab_object_descriptor (self->object) < 0 || (options->size_limit > 0 && size > options->size_limit)) {
+    g_propagate_error (error, no_room (self));
     return FALSE;
   }
   {
     CAB_LOCK_SCOPE (&self->owner->lock);
     cab_ranges_clear (&self->have);
+    run->reserved = size;
   }
+  cab_store_reserve (options->store, size);
   return cab_object_empty (self->object, error);
 }
 
@@ -288,7 +320,8 @@ void cab_extraction_start (CabContent *self) {
     return;
   const CabContentsOptions *options = &self->owner->options;
   g_autoptr (GError) error = NULL;
-  if (make_room (self, &error)) {
+  g_debug ("member %s is taken out of its CAB", self->id);
+  if (make_room (run, &error)) {
     options->open (options->data, self->scope, &self->extraction->record, CAB_REACH_NETWORK, on_cab, run);
   } else {
     atomic_store (&run->fed, TRUE);
@@ -329,33 +362,94 @@ void cab_extraction_cancel (CabContent *self) {
     stop (owner, run);
 }
 
-/* The run of @self if nobody has a use for it any more. */
-static CabRun *idle_run_locked (const CabContent *self, gint64 now_us) {
+/* TRUE if nobody has a use for the run of @self any more. */
+static gboolean is_idle_locked (const CabContent *self, gint64 now_us) {
   const CabExtraction *extraction = self->extraction;
-  if (extraction == NULL || extraction->run == NULL || extraction->run->cancelled || self->users > 0 ||
-      self->openers.length > 0 || now_us - extraction->idle_us < LINGER_US)
-    return NULL;
+  if (extraction->run->cancelled || self->users > 0 || self->openers.length > 0 ||
+      now_us - extraction->idle_us < LINGER_US)
+    return FALSE;
   const CabMemberSpec *member = extraction->member;
-  gboolean nearly = member->has_size && member->size - extraction->run->end <= LINGER_BYTES;
-  return nearly ? NULL : extraction->run;
+  return !member->has_size || member->size - extraction->run->end > LINGER_BYTES;
+}
+
+/* TRUE if @run is to be ended because there has been no room for it for too long. */
+static gboolean is_without_room_locked (CabRun *run, gboolean lacking, gint64 now_us) {
+  if (!lacking || run->job == NULL)
+    run->short_us = 0;
+  else if (run->short_us == 0)
+    run->short_us = now_us;
+  return run->short_us > 0 && now_us - run->short_us >= SHORT_US;
+}
+
+/* Gives the worker what he waits for, if he does.  Drops the reference. */
+static void go_on (CabRun *run) {
+  CabRange range;
+  {
+    CAB_LOCK_SCOPE (&run->content->owner->lock);
+    range = run->held;
+    run->held = (CabRange){0, 0};
+  }
+  if (range.end > 0) /* its reference is that of the call that comes back */
+    cab_content_read (run->cab, range.start, (gsize) (range.end - range.start), on_bytes, run);
+  run_drop (run);
+}
+
+/* Drops the reference. */
+static void stop_for_room (CabRun *run) {
+  g_autoptr (GError) error = no_room (run->content);
+  atomic_store (&run->fed, TRUE);
+  cab_unpack_fail (run->job, error);
+  run_drop (run);
+}
+
+static void add_run (GPtrArray *runs, CabRun *run) {
+  cab_ref_take (&run->refs);
+  g_ptr_array_add (runs, run);
+}
+
+/* What there is to do. */
+typedef struct {
+  GPtrArray *idle, *roomless, *held;
+  gboolean any;
+} Chores;
+
+static void find_chores_locked (CabContents *contents, gboolean lacking, gint64 now_us, Chores *chores) {
+  GHashTableIter iter;
+  gpointer value;
+  g_hash_table_iter_init (&iter, contents->table);
+  while (g_hash_table_iter_next (&iter, NULL, &value)) {
+    CabContent *content = value;
+    CabRun *run = content->extraction != NULL ? content->extraction->run : NULL;
+    if (run == NULL)
+      continue;
+    chores->any = TRUE;
+    if (is_without_room_locked (run, lacking, now_us))
+      add_run (chores->roomless, run);
+    else if (is_idle_locked (content, now_us))
+      add_run (chores->idle, run);
+    else if (!lacking && run->held.end > 0)
+      add_run (chores->held, run);
+  }
 }
 
 void cab_extractions_tick (CabContents *contents, gint64 now_us) {
+  CabStore *store = contents->options.store;
   g_autoptr (GPtrArray) idle = g_ptr_array_new ();
+  g_autoptr (GPtrArray) roomless = g_ptr_array_new ();
+  g_autoptr (GPtrArray) held = g_ptr_array_new ();
+  Chores chores = {idle, roomless, held, FALSE};
+  gboolean lacking = lacks_room (store);
   {
     CAB_LOCK_SCOPE (&contents->lock);
-    GHashTableIter iter;
-    gpointer value;
-    g_hash_table_iter_init (&iter, contents->table);
-    while (g_hash_table_iter_next (&iter, NULL, &value)) {
-      CabRun *run = idle_run_locked (value, now_us);
-      if (run != NULL) {
-        cab_ref_take (&run->refs);
-        g_ptr_array_add (idle, run);
-      }
-    }
+    find_chores_locked (contents, lacking, now_us, &chores);
     cab_refusals_expire_locked (contents, now_us);
   }
+  for (guint i = 0; i < roomless->len; i++)
+    stop_for_room (g_ptr_array_index (roomless, i));
   for (guint i = 0; i < idle->len; i++)
     stop (contents, g_ptr_array_index (idle, i));
+  for (guint i = 0; i < held->len; i++)
+    go_on (g_ptr_array_index (held, i));
+  if (chores.any && lacking)
+    cab_store_watch (store);
 }

@@ -64,8 +64,8 @@ static CabObject *object_new (CabStore *store, const CabObjectKey *key) {
 
 /* There may be some now: something was emptied, or may be removed. */
 static void tell_of_room (CabStore *store) {
-  if (cab_store_is_full (store) && store->written_func != NULL)
-    store->written_func (store->written_data);
+  if (cab_store_is_full (store) || cab_store_is_short (store))
+    cab_store_watch (store);
 }
 
 void cab_object_close (CabObject *self) {
@@ -190,8 +190,7 @@ static gboolean refuse_write (CabObject *self, GError **error) {
 static gboolean found_full (CabObject *self, GError **error) {
   CabStore *store = self->store;
   cab_store_set_full (store, TRUE);
-  if (store->written_func != NULL)
-    store->written_func (store->written_data);
+  cab_store_watch (store);
   return refuse_write (self, error);
 }
 

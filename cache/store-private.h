@@ -19,7 +19,9 @@ struct CabStore {
   gpointer written_data;
 
   atomic_ullong written; /* bytes, ever */
+  atomic_ullong reserved;
   atomic_bool full;
+  atomic_bool is_short;
 };
 
 /* Paths below the store's directory: "20170507T135343Z/<id>.cab" and ".map". */

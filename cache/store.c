@@ -114,7 +114,9 @@ CabStore *cab_store_new (const char *dir, GError **error) {
   self->dirfd = cab_fd_steal (&dirfd);
   self->lockfd = cab_fd_steal (&lockfd);
   atomic_init (&self->written, 0);
+  atomic_init (&self->reserved, 0);
   atomic_init (&self->full, FALSE);
+  atomic_init (&self->is_short, FALSE);
   return self;
 }
 
@@ -140,6 +142,32 @@ void cab_store_set_full (CabStore *self, gboolean full) {
 
 gboolean cab_store_is_full (CabStore *self) {
   return atomic_load (&self->full);
+}
+
+void cab_store_watch (CabStore *self) {
+  if (self->written_func != NULL)
+    self->written_func (self->written_data);
+}
+
+void cab_store_reserve (CabStore *self, guint64 bytes) {
+  atomic_fetch_add (&self->reserved, bytes);
+  cab_store_watch (self);
+}
+
+void cab_store_unreserve (CabStore *self, guint64 bytes) {
+  atomic_fetch_sub (&self->reserved, bytes);
+}
+
+guint64 cab_store_reserved (CabStore *self) {
+  return atomic_load (&self->reserved);
+}
+
+void cab_store_set_short (CabStore *self, gboolean is_short) {
+  atomic_store (&self->is_short, is_short);
+}
+
+gboolean cab_store_is_short (CabStore *self) {
+  return atomic_load (&self->is_short);
 }
 
 void cab_store_set_written_func (CabStore *self, guint64 bytes, void (*func) (gpointer data), gpointer data) {

@@ -58,6 +58,18 @@ void cab_store_set_written_func (CabStore *self, guint64 bytes, void (*func) (gp
 void cab_store_set_full (CabStore *self, gboolean full);
 gboolean cab_store_is_full (CabStore *self);
 
+/* @bytes will be written, to be taken back as they are: room is made for them now, and `written_func` called for that. */
+void cab_store_reserve (CabStore *self, guint64 bytes);
+void cab_store_unreserve (CabStore *self, guint64 bytes);
+guint64 cab_store_reserved (CabStore *self);
+
+/* While it is set, there is less room than what is reserved.  Set by who watches the quota. */
+void cab_store_set_short (CabStore *self, gboolean is_short);
+gboolean cab_store_is_short (CabStore *self);
+
+/* Has the quota looked at. */
+void cab_store_watch (CabStore *self);
+
 /* Opens the object of CAB @id, made if it is not there.  @map is filled with what it holds; its `have` is empty and its
  * `born` NULL for a new one.  A damaged object is logged, counted, emptied.
  * Where the disk has no room for it, or does not let us, the object is one that takes nothing: every write fails with

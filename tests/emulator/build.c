@@ -86,6 +86,9 @@ static gboolean read_size (json_t *value, guint64 chance, guint64 *out, GError *
 }
 
 static EmuPayload *make_payload (const Plan *plan, guint index, guint64 content_seed, GError **error) {
+  json_t *path = pick (json_object_get (plan->rule, "file"), index);
+  if (json_is_string (path))
+    return emu_payload_new_path (json_string_value (path), error);
   json_t *name = pick (json_object_get (plan->rule, "payload"), index);
   if (json_is_string (name))
     return emu_payload_new_file (plan->payload_folder, json_string_value (name), (guint16) content_seed, error);
@@ -348,11 +351,16 @@ static EmuCab *copy_cab (const EmuCab *old) {
   return cab;
 }
 
-/* Another size, payload or seed is another content with another ETag, at the same path. */
+/* TRUE if @rule says what the bytes are, and not only that they are other ones. */
+static gboolean has_content (json_t *rule) {
+  return json_object_get (rule, "size") != NULL || json_object_get (rule, "payload") != NULL ||
+         json_object_get (rule, "file") != NULL;
+}
+
+/* Another size, payload, file or seed is another content with another ETag, at the same path. */
 static gboolean change_content (EmuCab *cab, const Plan *plan, GError **error) {
   guint64 content_seed = mix (plan->seed, cab->id, 0) | 1;
-  gboolean same_size =
-      json_object_get (plan->rule, "size") == NULL && json_object_get (plan->rule, "payload") == NULL;
+  gboolean same_size = !has_content (plan->rule);
   EmuPayload *payload = same_size ? emu_payload_new_synthetic (content_seed, emu_payload_size (cab->payload))
                                   : make_payload (plan, 0, content_seed, error);
   if (payload == NULL)
@@ -376,8 +384,7 @@ gboolean emu_build_change (EmuData *data, const char *payload_folder, json_t *ch
   if (!read_plan (&plan, payload_folder, old->family, change, error))
     return FALSE;
   g_autoptr (EmuCab) cab = copy_cab (old);
-  gboolean content = json_object_get (change, "size") != NULL || json_object_get (change, "payload") != NULL ||
-                     json_object_get (change, "seed") != NULL;
+  gboolean content = has_content (change) || json_object_get (change, "seed") != NULL;
   if ((content && !change_content (cab, &plan, error)) || !apply_rule (cab, change, 0, error))
     return FALSE;
   emu_data_lock_write (data);

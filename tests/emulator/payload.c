@@ -49,6 +49,15 @@ EmuPayload *emu_payload_new_file (const char *folder, const char *name, guint16 
   return self;
 }
 
+EmuPayload *emu_payload_new_path (const char *path, GError **error) {
+  GMappedFile *file = g_mapped_file_new (path, FALSE, error);
+  if (file == NULL)
+    return NULL;
+  EmuPayload *self = payload_new (0, g_mapped_file_get_length (file));
+  self->file = file;
+  return self;
+}
+
 EmuPayload *emu_payload_ref (EmuPayload *self) {
   cab_ref_take (&self->refs);
   return self;

@@ -20,6 +20,9 @@ EmuPayload *emu_payload_new_synthetic (guint64 seed, guint64 size);
 /* @name is a file of @folder, without a slash; @set_id is written into a cabinet's header unless 0. */
 EmuPayload *emu_payload_new_file (const char *folder, const char *name, guint16 set_id, GError **error);
 
+/* The file @path as it is. */
+EmuPayload *emu_payload_new_path (const char *path, GError **error);
+
 EmuPayload *emu_payload_ref (EmuPayload *self);
 void emu_payload_unref (EmuPayload *self);
 

@@ -187,6 +187,20 @@ def test_payloads(emu, tmp_path, name, magic):
         subprocess.run(["cabextract", "-qt", path], check=True)
 
 
+def test_files(emu, tmp_path):
+    path = tmp_path / "any.bin"
+    path.write_bytes(b"MSCF" + bytes(range(256)))
+    cab, = add(emu, file=str(path))
+    assert blob(emu, cab).body == path.read_bytes()
+    other = tmp_path / "other.bin"
+    other.write_bytes(b"other")
+    etag = blob(emu, cab).headers["ETag"]
+    emu.change_cab(cab, file=str(other))
+    assert blob(emu, cab).body == b"other" and blob(emu, cab).headers["ETag"] != etag
+    with pytest.raises(EmulatorError, match="No such file"):
+        add(emu, file=str(tmp_path / "none"))
+
+
 # --- counters, log, waiting -------------------------------------------------------------------------------------
 
 def test_counters_and_log(emu, api):

@@ -417,6 +417,30 @@ static void test_sweep_members (Fixture *f, gconstpointer unused) {
   g_assert_false (has_member (f, "a.0.1"));
 }
 
+/* Room is made for what will be written; where there is none, that is no reason to refuse the rest. */
+static void test_sweep_reserved (Fixture *f, gconstpointer unused) {
+  CabEvictOptions options = {.keep_s = 30 * 86400};
+  save_object (f, ID, 600);
+  save_object (f, "other", 600);
+  guint64 bytes = cab_store_bytes (f->store, KEY (ID));
+  options.size_limit = 2 * bytes;
+  cab_store_reserve (f->store, bytes);
+  g_assert_cmpuint (cab_evict_sweep (f->store, &options, EXPIRES - 1), ==, bytes);
+  g_assert_false (cab_store_is_short (f->store));
+  cab_store_reserve (f->store, 2 * bytes);
+  g_assert_cmpuint (cab_evict_sweep (f->store, &options, EXPIRES - 1), ==, 0);
+  g_assert_true (cab_store_is_short (f->store));
+  g_assert_false (cab_store_is_full (f->store));
+  cab_store_unreserve (f->store, 3 * bytes);
+  cab_evict_sweep (f->store, &options, EXPIRES - 1);
+  g_assert_false (cab_store_is_short (f->store));
+  cab_store_reserve (f->store, G_MAXINT64); /* more than any disk has */
+  options.size_limit = 0;
+  cab_evict_sweep (f->store, &options, EXPIRES - 1);
+  g_assert_true (cab_store_is_short (f->store));
+  cab_store_unreserve (f->store, G_MAXINT64);
+}
+
 static atomic_bool sweeping;
 
 static void *sweep_on (void *store) {
@@ -524,6 +548,7 @@ int main (int argc, char **argv) {
   STORE_TEST ("remove-members", test_remove_members);
   STORE_TEST ("sweep", test_sweep);
   STORE_TEST ("sweep-members", test_sweep_members);
+  STORE_TEST ("sweep-reserved", test_sweep_reserved);
   STORE_TEST ("open-under-sweep", test_open_under_sweep);
   STORE_TEST ("replace", test_replace);
   g_test_add_func ("/store/member-names", test_member_names);
