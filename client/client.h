@@ -29,7 +29,8 @@ typedef struct {
   char *tenant;               /* with client_id and client_secret_file: the client-credentials grant */
   char *client_id;
   char *client_secret_file;   /* refused if others than its owner can read it */
-  gboolean use_environment;   /* AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET fill what is not set */
+  gboolean use_environment;   /* AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET fill what is not set; the
+                                 secret is taken out of the environment, so that no program gets it */
 } CabTokenOptions;
 
 typedef struct {

@@ -58,8 +58,12 @@ static gint64 time_of (CabFs *fs, CabNode *node) {
 
 static void set_times (CabFs *fs, gint64 when, gboolean file, struct stat *st) {
   /* Of a directory nothing may be known yet; of a file, a date that changed with each mount would make rsync copy. */
-  struct timespec unknown = file ? (struct timespec){0} : fs->started;
-  st->st_mtim = when == CAB_TIME_UNKNOWN ? unknown : (struct timespec){.tv_sec = (time_t) when};
+  struct timespec mtime = {0};
+  if (when != CAB_TIME_UNKNOWN)
+    mtime.tv_sec = (time_t) when;
+  else if (!file)
+    mtime = fs->started;
+  st->st_mtim = mtime;
   st->st_atim = st->st_ctim = st->st_mtim;
 }
 
