@@ -46,13 +46,13 @@ static gboolean is_resized (const CabFile *file) {
 
 static void reply_file (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabFile *file) {
   CabNode *node = file->node;
-  if (is_resized (file) || !cab_passthrough_enter (fs, file)) {
+  guint64 before;
+  if (is_resized (file) || !cab_passthrough_enter (fs, file, &before)) {
     cab_file_free (file);
     fuse_reply_err (req, ESTALE);
     return;
   }
   guint64 version = cab_content_version (file->content);
-  guint64 before = atomic_exchange (&node->version, version);
   {
     CAB_LOCK_SCOPE (&fs->lock);
     g_hash_table_add (fs->open_files, file);

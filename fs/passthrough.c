@@ -5,43 +5,47 @@
 
 typedef enum { ENTERED, REFUSED, UNDECIDED } Verdict;
 
-static guint64 version_of (const CabFile *file) {
-  return cab_content_version (file->content);
-}
-
-/* Joins those that are open; UNDECIDED if there are none. */
-static Verdict join_locked (CabFile *file) {
-  CabOpens *opens = &file->node->opens;
-  if (opens->count == 0)
-    return UNDECIDED;
-  if (opens->backing > 0 && opens->version != version_of (file))
-    return REFUSED;
-  opens->count++;
-  file->backing = opens->backing;
+static Verdict entered (CabFile *file, guint64 *before) {
+  file->backing = file->node->opens.backing;
+  *before = atomic_exchange (&file->node->version, cab_content_version (file->content));
   return ENTERED;
 }
 
-gboolean cab_passthrough_enter (CabFs *fs, CabFile *file) {
-  CabOpens *opens = &file->node->opens;
-  Verdict verdict;
-  {
-    CAB_LOCK_SCOPE (&fs->lock);
-    verdict = join_locked (file);
-  }
+/* Joins those that are open; UNDECIDED if there are none. */
+static Verdict join_locked (CabFile *file, guint64 *before) {
+  CabNode *node = file->node;
+  if (node->opens.count == 0)
+    return UNDECIDED;
+  if (node->opens.backing > 0 && atomic_load (&node->version) != cab_content_version (file->content))
+    return REFUSED;
+  node->opens.count++;
+  return entered (file, before);
+}
+
+static Verdict join (CabFs *fs, CabFile *file, guint64 *before) {
+  CAB_LOCK_SCOPE (&fs->lock);
+  return join_locked (file, before);
+}
+
+/* The same, or the first one, with @backing. */
+static Verdict join_or_begin (CabFs *fs, CabFile *file, int backing, guint64 *before) {
+  CAB_LOCK_SCOPE (&fs->lock);
+  Verdict verdict = join_locked (file, before);
   if (verdict != UNDECIDED)
-    return verdict == ENTERED;
-  int fd = cab_content_descriptor (file->content);
-  int backing = fd >= 0 ? cab_kernel_backing_open (fd) : 0;
-  {
-    CAB_LOCK_SCOPE (&fs->lock);
-    verdict = join_locked (file); /* somebody else may have opened it meanwhile */
-    if (verdict == UNDECIDED) {
-      *opens = (CabOpens){.count = 1, .backing = backing, .version = version_of (file)};
-      file->backing = backing;
-      return TRUE;
-    }
+    return verdict;
+  file->node->opens = (CabOpens){.count = 1, .backing = backing};
+  return entered (file, before);
+}
+
+gboolean cab_passthrough_enter (CabFs *fs, CabFile *file, guint64 *before) {
+  Verdict verdict = join (fs, file, before);
+  if (verdict == UNDECIDED) {
+    int fd = cab_content_descriptor (file->content);
+    int backing = fd >= 0 ? cab_kernel_backing_open (fd) : 0;
+    verdict = join_or_begin (fs, file, backing, before);
+    if (verdict == REFUSED || file->backing != backing) /* somebody else was first meanwhile */
+      cab_kernel_backing_close (backing);
   }
-  cab_kernel_backing_close (backing);
   return verdict == ENTERED;
 }
 

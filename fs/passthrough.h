@@ -22,8 +22,9 @@
 #include "fs/ops-private.h"
 
 /* Counts an open of @file, which is about to be answered, and sets its `backing`: what cab_kernel_reply_open() takes.
- * FALSE if it cannot be opened beside those that are open. */
-gboolean cab_passthrough_enter (CabFs *fs, CabFile *file);
+ * The node's version becomes that of its content, and @before is what it was.  FALSE if it cannot be opened beside those
+ * that are open. */
+gboolean cab_passthrough_enter (CabFs *fs, CabFile *file, guint64 *before);
 
 /* @file was closed, or its open was not answered. */
 void cab_passthrough_leave (CabFs *fs, CabFile *file);

@@ -18,16 +18,18 @@ struct CabTree {
 
 static CabNode *node_new (CabTree *tree, CabNode *parent, guint64 ino, const CabNodeSeed *seed) {
   gsize name_size = strlen (seed->name) + 1;
-  CabNode *self = g_malloc0 (sizeof *self + name_size);
+  CabNode *self = g_malloc0 (MAX (sizeof *self, offsetof (CabNode, name) + name_size));
   self->ino = ino;
   self->kind = seed->kind;
   self->parent = parent;
-  atomic_init (&self->family, seed->family);
+  if (seed->kind == CAB_NODE_APPLICATION)
+    atomic_init (&self->family, seed->family);
+  else
+    atomic_init (&self->member, seed->member);
   atomic_init (&self->date, seed->date);
   atomic_init (&self->expires, seed->expires);
   atomic_init (&self->downloadable, seed->downloadable);
   atomic_init (&self->size, seed->kind >= CAB_NODE_MEMBER ? seed->size : CAB_SIZE_UNKNOWN);
-  atomic_init (&self->member, seed->member);
   atomic_init (&self->version, 0);
   self->tree = tree;
   memcpy (self->name, seed->name, name_size);

@@ -35,38 +35,41 @@ typedef enum {
 /* Open files of a node: fs/passthrough.h. */
 typedef struct {
   guint count;
-  int backing;     /* of those that are open: the kernel's number of the file it reads, 0 if it asks us */
-  guint64 version; /* of the bytes in that file */
+  int backing; /* of those that are open: the kernel's number of the file it reads, 0 if it asks us */
 } CabOpens;
 
 typedef struct CabTree CabTree;
 
-/* Public members are set at creation, or atomic. */
+/* Public members are set at creation, or atomic.  There is one for each file that the kernel knows, so their order leaves
+ * no holes. */
 typedef struct CabNode CabNode;
 struct CabNode {
   guint64 ino;
-  CabNodeKind kind;
   CabNode *parent; /* a reference; NULL for the root */
-  const char *_Atomic
-      family; /* of an application: the name of what it is taken for, static for the life of the tree */
+  union {
+    const char *_Atomic
+        family; /* of an application: the name of what it is taken for, static for the life of the tree */
+    atomic_ullong member; /* of what is in an open CAB: CabMemberId */
+  };
 
   /* Of a CAB, open or not: what its row says in the list that was looked at last.  Of members and folders: date, and
    * what the list of members says. */
   atomic_llong date;
   atomic_llong expires;
-  atomic_bool downloadable;
-  atomic_ullong size;   /* of a CAB or a member: bytes, or CAB_SIZE_UNKNOWN */
-  atomic_ullong member; /* CabMemberId */
+  atomic_ullong size; /* of a CAB or a member: bytes, or CAB_SIZE_UNKNOWN */
   atomic_ullong
       version; /* of the bytes that the kernel's page cache may hold, or of the entries it may keep; 0: none */
-  CabOpens opens;    /* lock of CabFs */
-  guint cached_dirs; /* lock of CabFs: open directories that the kernel reads through what it keeps */
 
   /* the tree's */
   CabTree *tree;
   guint64 lookups; /* lock */
   guint refs;      /* lock */
-  char name[];     /* in its directory */
+
+  CabOpens opens;    /* lock of CabFs */
+  guint cached_dirs; /* lock of CabFs: open directories that the kernel reads through what it keeps */
+  CabNodeKind kind;
+  atomic_bool downloadable; /* of a CAB, open or not */
+  char name[];              /* in its directory */
 };
 
 CabTree *cab_tree_new (void);
