@@ -10,6 +10,7 @@
 #include "cache/listing.h"
 #include "cache/member.h"
 #include "cache/sizes.h"
+#include "cache/stacktrace.h"
 #include "client/error.h"
 #include "client/sync.h"
 
@@ -51,6 +52,7 @@ struct CabCache {
   GError *no_unpacker;   /* and why */
   CabContents *contents;
   CabMembers *members;
+  CabStacktraces *stacktraces;
   CabEvictOptions evict;
   Clockwork ticker;
   Clockwork janitor;
@@ -119,6 +121,7 @@ static void tick (CabCache *self) {
   cab_sizes_tick (self->sizes, now_us);
   cab_contents_tick (self->contents, now_us);
   cab_members_tick (self->members, now_us);
+  cab_stacktraces_tick (self->stacktraces, now_us);
 }
 
 static void sweep (CabCache *self) {
@@ -208,8 +211,10 @@ static void make_parts (CabCache *self, const CabCacheOptions *options) {
                            options->timeout_ms};
   CabListingsOptions listings = {self->store,         self->pool,      self->client, options->listing_ttl_s,
                                  options->timeout_ms, on_list_changed, self};
+  CabStacktracesOptions stacktraces = {self->client, options->listing_ttl_s, options->timeout_ms};
   self->sizes = cab_sizes_new (&sizes);
   self->listings = cab_listings_new (&listings);
+  self->stacktraces = cab_stacktraces_new (&stacktraces);
   make_unpacker (self, options);
   make_contents (self, options);
 }
@@ -248,6 +253,7 @@ void cab_cache_free (CabCache *self) {
   g_clear_error (&self->no_unpacker);
   clockwork_end (&self->janitor);
   cab_listings_free (self->listings);
+  cab_stacktraces_free (self->stacktraces);
   cab_pool_free (self->pool); /* writes what is left to write */
   cab_sizes_free (self->sizes);
   cab_store_free (self->store);
@@ -270,9 +276,9 @@ gboolean cab_cache_peek_size (CabCache *self, const CabScope *scope, const char 
   return cab_sizes_peek (self->sizes, scope, id, look, size, NULL);
 }
 
-void cab_cache_size (CabCache *self, const CabScope *scope, const CabRecord *record, CabReach reach,
-                     CabSizeDone done, gpointer data) {
-  cab_sizes_get (self->sizes, scope, record, reach, done, data);
+void cab_cache_stacktrace (CabCache *self, const CabScope *scope, const char *id, CabReach reach,
+                           CabStacktraceDone done, gpointer data) {
+  cab_stacktraces_get (self->stacktraces, scope, id, reach, g_get_monotonic_time (), done, data);
 }
 
 /* The address that the list has for @id; NULL if it has none: a list from disk has no addresses at all. */
@@ -286,11 +292,20 @@ static char *address_of (CabCache *self, const CabScope *scope, const char *id) 
 }
 
 /* Asks for the list again where it has no address for a CAB that is wanted: this one will be located by itself, those
- * that are wanted next need not. */
-static void want_addresses (CabCache *self, const CabScope *scope, const CabRecord *record, CabReach reach) {
-  if (record->url == NULL && record->downloadable && reach == CAB_REACH_NETWORK &&
-      !cab_contents_has_all (self->contents, scope, record))
-    cab_listings_refresh (self->listings, scope);
+ * that are wanted next need not.  TRUE if it is on its way. */
+static gboolean want_addresses (CabCache *self, const CabScope *scope, const CabRecord *record,
+                                CabReach reach) {
+  return record->url == NULL && record->downloadable && reach == CAB_REACH_NETWORK &&
+         !cab_contents_has_all (self->contents, scope, record) && cab_listings_refresh (self->listings, scope);
+}
+
+void cab_cache_size (CabCache *self, const CabScope *scope, const CabRecord *record, CabReach reach,
+                     CabSizeDone done, gpointer data) {
+  g_autofree char *url = address_of (self, scope, record->id);
+  CabRecord located = *record;
+  located.url = url;
+  cab_sizes_get (self->sizes, scope, &located, reach, !want_addresses (self, scope, &located, reach), done,
+                 data);
 }
 
 void cab_cache_open (CabCache *self, const CabScope *scope, const CabRecord *record, CabReach reach,

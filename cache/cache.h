@@ -83,6 +83,16 @@ typedef void (*CabSizeDone) (gpointer data, guint64 size, const GError *error);
 void cab_cache_size (CabCache *self, const CabScope *scope, const CabRecord *record, CabReach reach,
                      CabSizeDone done, gpointer data);
 
+/* --- stack traces ------------------------------------------------------------------------------------------- */
+
+/* The service's own stack trace of CAB @id, downloadable or not, as client.h tells: from memory if it was asked for
+ * within `listing_ttl_s`, else by one request for all who want it.  @done may get another text when it is asked for
+ * again: who has told others its length keeps a reference.
+ * Errors: NOT_FOUND (at once where the family has none, later where the service has none), DENIED, TIMEOUT, INVALID,
+ * FAILED. */
+void cab_cache_stacktrace (CabCache *self, const CabScope *scope, const char *id, CabReach reach,
+                           CabStacktraceDone done, gpointer data);
+
 /* --- bytes -------------------------------------------------------------------------------------------------- */
 
 /* An open CAB, one for all who have it open. */

@@ -10,8 +10,7 @@
 #include "client/sync.h"
 
 struct CabContents {
-  CabContentsOptions options; /* set at creation, as the next */
-  guint64 chunk;              /* of a plan */
+  CabContentsOptions options; /* set at creation */
   pthread_mutex_t lock;
   pthread_cond_t emptied; /* lock: signalled when the last content is freed */
   guint contents;         /* lock: not freed yet; those that failed are not in the table any more */
@@ -40,9 +39,9 @@ typedef struct {
   CabReadDone done;
   gpointer data;
   gint64 since_us;
-  /* What went by while the cache had no room: the bytes of `passed`, at their place; NULL while there is none. */
+  /* What he was handed as it came: the bytes of `got`, at their place; NULL while there is none. */
   char *bytes;
-  CabRanges passed;
+  CabRanges got;
 } Reader;
 
 /* One transfer under way; known to read.c only. */
@@ -137,7 +136,7 @@ void cab_queue_steal (GQueue *from, GQueue *into);
 void cab_content_settle (CabContent *self);
 
 /* read.c: starts what is needed for the bytes of @zone; those before @urgent first.  No lock held. */
-void cab_content_fetch (CabContent *self, CabRange zone, guint64 urgent);
+void cab_content_fetch (CabContent *self, CabZone zone, guint64 urgent);
 
 /* read.c: asks the streams to end, but those that are nearly there unless it has failed.  No lock held. */
 void cab_content_cancel (CabContent *self);

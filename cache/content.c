@@ -12,7 +12,6 @@
 CabContents *cab_contents_new (const CabContentsOptions *options) {
   CabContents *self = g_new0 (CabContents, 1);
   self->options = *options;
-  self->chunk = cab_plan_chunk (options->read_ahead, options->connections);
   pthread_mutex_init (&self->lock, NULL);
   pthread_cond_init (&self->emptied, NULL);
   self->table = g_hash_table_new (g_str_hash, g_str_equal);
@@ -239,7 +238,7 @@ static void begin (CabContent *self) {
   if (ready)
     cab_content_answer_openers (self, &openers, NULL);
   else
-    cab_content_fetch (self, (CabRange){0, CAB_PLAN_HEAD}, CAB_PLAN_HEAD);
+    cab_content_fetch (self, cab_plan_zone (0, CAB_PLAN_HEAD), CAB_PLAN_HEAD);
 }
 
 typedef enum { JOIN_CREATED, JOIN_WAITS, JOIN_ANSWER } JoinResult;

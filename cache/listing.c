@@ -341,18 +341,20 @@ gboolean cab_listings_peek (CabListings *self, const CabScope *scope, CabReach r
   return TRUE;
 }
 
-void cab_listings_refresh (CabListings *self, const CabScope *scope) {
+gboolean cab_listings_refresh (CabListings *self, const CabScope *scope) {
   if (!cab_client_lists_addresses (scope))
-    return;
+    return FALSE;
   Entry *entry = entry_get (self, scope);
-  gboolean ours = FALSE;
+  gboolean ours = FALSE, coming;
   {
     CAB_LOCK_SCOPE (&self->lock);
     if (!entry->brought && g_get_monotonic_time () >= entry->not_before_us)
       ours = may_start_locked (entry);
+    coming = !entry->brought && entry->in_flight;
   }
   if (ours)
     start (entry);
+  return coming;
 }
 
 void cab_listings_tick (CabListings *self, gint64 now_us) {

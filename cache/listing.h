@@ -37,8 +37,8 @@ void cab_listings_get (CabListings *self, const CabScope *scope, CabReach reach,
 gboolean cab_listings_peek (CabListings *self, const CabScope *scope, CabReach reach, CabListing *listing);
 
 /* Asks for the list again behind the scenes, whatever its age, because its addresses are wanted: unless another one
- * would have none either, since the services gave this one as it is. */
-void cab_listings_refresh (CabListings *self, const CabScope *scope);
+ * would have none either, since the services gave this one as it is.  TRUE if such a list is on its way. */
+gboolean cab_listings_refresh (CabListings *self, const CabScope *scope);
 
 /* Ends the waits that have been without progress for too long.  @now_us: monotonic. */
 void cab_listings_tick (CabListings *self, gint64 now_us);

@@ -22,9 +22,9 @@ char *cab_map_format (const CabMap *self) {
   GString *text = g_string_new (FIRST_LINE "\n");
   g_string_append_printf (text, "id %s\nowner %s\nsize %" G_GUINT64_FORMAT "\n", self->id, self->owner,
                           self->size);
-  if (self->etag != NULL)
+  if (self->etag != NULL && *self->etag != '\0')
     g_string_append_printf (text, "etag %s\n", self->etag);
-  if (self->md5 != NULL)
+  if (self->md5 != NULL && *self->md5 != '\0')
     g_string_append_printf (text, "md5 %s\n", self->md5);
   if (self->modified != CAB_TIME_UNKNOWN)
     g_string_append_printf (text, "modified %" G_GINT64_FORMAT "\n", self->modified);
@@ -119,6 +119,11 @@ gboolean cab_map_parse (const char *text, gsize len, CabMap *self, GError **erro
     }
   if (map.id == NULL || map.owner == NULL || map.born == NULL) {
     g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "it names no CAB, no owner or no file");
+    return FALSE;
+  }
+  g_autofree char *written = cab_map_format (&map);
+  if (strlen (written) != len || memcmp (written, text, len) != 0) {
+    g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "it says something twice, or in another order");
     return FALSE;
   }
   *self = map;

@@ -30,8 +30,8 @@ typedef struct {
   char *id;        /* owned, as are the other strings */
   char *owner;     /* family and application, as the table of contents has it */
   guint64 size;    /* bytes of the whole CAB */
-  char *etag;      /* NULL if not known */
-  char *md5;       /* 32 hexadecimal digits, or NULL */
+  char *etag;      /* NULL or empty if not known, NULL when parsed */
+  char *md5;       /* 32 hexadecimal digits; else the same */
   gint64 modified; /* Unix seconds, or CAB_TIME_UNKNOWN */
   guint64 inode;
   char *born; /* the times of the data file, opaque */

@@ -5,7 +5,10 @@
  * and a small jump forward is cheaper to fetch through than to start anew. */
 #define SLACK ((guint64) 1 << 20)
 
+/* Of a read that follows another one; and of a first read that is LONG, at the beginning of a file. */
 #define WINDOW_FIRST ((guint64) 1 << 20)
+#define WINDOW_LONG  ((guint64) 4 << 20)
+#define LONG         ((guint64) 128 << 10)
 
 static gboolean follows (const CabCursor *cursor, guint64 start) {
   return cursor->used > 0 && start + SLACK >= cursor->next && start <= cursor->next + SLACK;
@@ -25,35 +28,44 @@ static CabCursor *find_cursor (CabPlan *self, guint64 start) {
   return oldest;
 }
 
-CabRange cab_plan_read (CabPlan *self, guint64 start, guint64 end, guint64 size, guint64 read_ahead) {
+/* Of the reader at @cursor, who now reads [start, end). */
+static guint64 next_window (const CabCursor *cursor, guint64 start, guint64 end) {
+  if (cursor->used == 0)
+    return start == 0 && end >= LONG ? WINDOW_LONG : 0;
+  gboolean goes_on = end > cursor->next && end - cursor->start >= cursor->window / 4;
+  return goes_on ? MAX (WINDOW_FIRST, 4 * cursor->window) : cursor->window;
+}
+
+static guint64 round_up (guint64 value, guint64 step) {
+  guint64 over = value % step;
+  return over > 0 ? value + step - over : value;
+}
+
+CabZone cab_plan_read (CabPlan *self, guint64 start, guint64 end, guint64 size, const CabPlanLimits *limits) {
   CabCursor *cursor = find_cursor (self, start);
-  gboolean known = cursor->used > 0;
+  cursor->window = MIN (limits->read_ahead, next_window (cursor, start, end));
   cursor->used = ++self->reads;
-  if (known && end > cursor->next && end - cursor->start >= cursor->window / 4)
-    cursor->window = MIN (read_ahead, MAX (WINDOW_FIRST, 4 * cursor->window));
   cursor->next = MAX (cursor->next, end);
-  CabRange zone = {start - start % CAB_PLAN_BLOCK, MAX (end, cursor->next + cursor->window)};
-  /* In steps of the window, or each read would ask for the few bytes by which it moved the end. */
-  guint64 step = CLAMP (cursor->window / 4, CAB_PLAN_BLOCK, CAB_PLAN_CHUNK_MIN);
-  guint64 over = zone.end % step;
-  zone.end = MIN (size, over > 0 ? zone.end + step - over : zone.end);
+  CabZone zone = cab_plan_zone (start - start % CAB_PLAN_BLOCK, MAX (end, cursor->next + cursor->window));
+  if (cursor->window > 0)
+    zone.chunk = CLAMP (round_up (cursor->window / MAX (1, limits->connections), CAB_PLAN_BLOCK),
+                        CAB_PLAN_CHUNK_MIN, CAB_PLAN_CHUNK_MAX);
+  /* In steps, or each read would ask for the few bytes by which it moved the end. */
+  zone.end = MIN (size, round_up (zone.end, cursor->window > 0 ? zone.chunk : CAB_PLAN_BLOCK));
   return zone;
 }
 
-guint64 cab_plan_chunk (guint64 read_ahead, guint connections) {
-  guint64 share = read_ahead / MAX (1, connections);
-  return CLAMP (share - share % CAB_PLAN_BLOCK, CAB_PLAN_CHUNK_MIN, CAB_PLAN_CHUNK_MAX);
+CabZone cab_plan_zone (guint64 start, guint64 end) {
+  return (CabZone){start, end, CAB_PLAN_CHUNK_MAX};
 }
 
-gboolean cab_plan_gap (const CabRanges *have, const CabRanges *coming, CabRange zone, guint64 chunk,
-                       CabRange *gap) {
+gboolean cab_plan_gap (const CabRanges *have, const CabRanges *coming, const CabZone *zone, CabRange *gap) {
   CabRange missing;
-  while (cab_ranges_next_missing (have, zone.start, zone.end, &missing)) {
+  for (guint64 at = zone->start; cab_ranges_next_missing (have, at, zone->end, &missing); at = missing.end)
     if (cab_ranges_next_missing (coming, missing.start, missing.end, gap)) {
-      gap->end = MIN (gap->end, (gap->start / chunk + 1) * chunk);
+      guint64 cut = ((gap->start + zone->chunk / 4) / zone->chunk + 1) * zone->chunk;
+      gap->end = MIN (gap->end, cut);
       return TRUE;
     }
-    zone.start = missing.end;
-  }
   return FALSE;
 }

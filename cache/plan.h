@@ -1,14 +1,14 @@
 /* plan.h - which bytes of a file to fetch next: what a reader waits for, and what he is likely to want.  Pure.
  *
  * A cursor follows one sequential reader.  Its window, how far ahead of him is fetched, is nothing for a reader that
- * jumps (he gets what he asked for, rounded to CAB_PLAN_BLOCK), begins small with the read that follows another one,
+ * jumps: he gets what he asked for, rounded to CAB_PLAN_BLOCK.  It begins small with the read that follows another one,
  * and grows fourfold each time he has read a quarter of it in a row, up to `read-ahead`.  So a debugger that reads a few
- * pieces side by side does not fetch the file, and who reads on has the whole window under way after 4 MiB: to a far
- * host each step takes a round trip, in which a full window would bring more than that.
+ * pieces side by side does not fetch the file, and who reads on has the whole window under way after 4 MiB.
  *
- * Gaps are cut at multiples of a chunk, so that a window is fetched by several connections side by side: one
- * connection to a far host is bounded by latency and window.  4 to 8 MiB a request hide the round trip; of these the
- * chunk is what lets the full window keep all connections busy.
+ * A window is cut into as many requests as there are connections, of 0.5 to 8 MiB.  To a far host one connection is bounded
+ * by latency and its window, which begins small too: what has to grow is better begun on all of them, early, with
+ * little, than on one after the other.  A first read that the kernel has made long itself, from the beginning of a file,
+ * is the way of programs that read it to the end: it gets such a start at once.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -18,7 +18,7 @@
 #include "cache/ranges.h"
 
 #define CAB_PLAN_BLOCK     ((guint64) 64 << 10)
-#define CAB_PLAN_CHUNK_MIN ((guint64) 4 << 20)
+#define CAB_PLAN_CHUNK_MIN ((guint64) 512 << 10)
 #define CAB_PLAN_CHUNK_MAX ((guint64) 8 << 20)
 
 /* The first request for a file of which nothing is known: what the kernel's first read wants (128 to 256 KiB), and what
@@ -39,16 +39,27 @@ typedef struct {
   guint64 reads;
 } CabPlan;
 
-/* What requests of a window of @read_ahead bytes are cut to, for so many @connections. */
-guint64 cab_plan_chunk (guint64 read_ahead, guint connections);
+/* What to have: [start, end), in requests that end at multiples of @chunk. */
+typedef struct {
+  guint64 start, end;
+  guint64 chunk;
+} CabZone;
 
-/* Notes a read of [start, end) and gives the interval to have: it begins at or before @start, ends at or behind @end
- * and within @size. */
-CabRange cab_plan_read (CabPlan *self, guint64 start, guint64 end, guint64 size, guint64 read_ahead);
+/* How much at a time, and by how many requests. */
+typedef struct {
+  guint64 read_ahead;
+  guint connections;
+} CabPlanLimits;
 
-/* The first interval of @zone that is neither in @have nor in @coming, cut to a @chunk: FALSE if there is
- * none. */
-gboolean cab_plan_gap (const CabRanges *have, const CabRanges *coming, CabRange zone, guint64 chunk,
-                       CabRange *gap);
+/* Notes a read of [start, end) and gives the zone to have: it begins at or before @start, ends at or behind @end and
+ * within @size. */
+CabZone cab_plan_read (CabPlan *self, guint64 start, guint64 end, guint64 size, const CabPlanLimits *limits);
+
+/* The zone of bytes that are wanted as they are. */
+CabZone cab_plan_zone (guint64 start, guint64 end);
+
+/* The first interval of @zone that is neither in @have nor in @coming, cut to a request; a little more than a chunk
+ * where a small piece would remain.  FALSE if there is none. */
+gboolean cab_plan_gap (const CabRanges *have, const CabRanges *coming, const CabZone *zone, CabRange *gap);
 
 #endif

@@ -95,5 +95,7 @@ void cab_ranges_copy (const CabRanges *self, CabRanges *to) {
   if (self->count > 0)
     memcpy (items, self->items, sizeof (CabRange) * self->count);
   g_free (to->items);
-  *to = (CabRanges){items, self->count, MAX (self->count, 1)};
+  to->items = items;
+  to->count = self->count;
+  to->room = MAX (self->count, 1);
 }

@@ -35,18 +35,18 @@ static void stream_drop (Stream *stream) {
 /* --- readers ------------------------------------------------------------------------------------------------ */
 
 static void reader_free (Reader *reader) {
-  cab_ranges_clear (&reader->passed);
+  cab_ranges_clear (&reader->got);
   g_free (reader->bytes);
   g_free (reader);
 }
 
-/* Fills in from the store what did not go by. */
+/* Fills in from the store what was not handed out. */
 static gboolean complete_bytes (CabContent *self, Reader *reader, GError **error) {
   CabRange missing;
   guint64 end = reader->off + reader->len;
   if (reader->bytes == NULL)
     reader->bytes = g_malloc (reader->len);
-  for (guint64 at = reader->off; cab_ranges_next_missing (&reader->passed, at, end, &missing); at = missing.end)
+  for (guint64 at = reader->off; cab_ranges_next_missing (&reader->got, at, end, &missing); at = missing.end)
     if (!cab_object_read (self->object, missing.start, reader->bytes + (missing.start - reader->off),
                           (gsize) (missing.end - missing.start), error))
       return FALSE;
@@ -67,7 +67,7 @@ void cab_content_answer_readers (CabContent *self, GQueue *readers, const GError
 static gboolean is_satisfied_locked (const CabContent *self, const Reader *reader) {
   CabRange missing;
   guint64 end = reader->off + reader->len;
-  for (guint64 at = reader->off; cab_ranges_next_missing (&reader->passed, at, end, &missing); at = missing.end)
+  for (guint64 at = reader->off; cab_ranges_next_missing (&reader->got, at, end, &missing); at = missing.end)
     if (!cab_ranges_has (&self->have, missing.start, missing.end))
       return FALSE;
   return TRUE;
@@ -83,9 +83,10 @@ void cab_content_take_satisfied_locked (CabContent *self, GQueue *into) {
   }
 }
 
-/* Gives the readers what they want of [off, end) out of hand.  TRUE if somebody wants bytes of [end, stream_end) too. */
-static gboolean pass_by_locked (CabContent *self, guint64 off, guint64 end, const char *bytes,
-                                guint64 stream_end) {
+/* Gives the readers what they want of [off, end) out of hand: while it is warm, and where the store has no room for it.
+ * TRUE if somebody wants bytes of [end, stream_end) too. */
+static gboolean hand_out_locked (CabContent *self, guint64 off, guint64 end, const char *bytes,
+                                 guint64 stream_end) {
   gboolean wanted = FALSE;
   for (GList *link = self->readers.head; link != NULL; link = link->next) {
     Reader *reader = link->data;
@@ -96,7 +97,7 @@ static gboolean pass_by_locked (CabContent *self, guint64 off, guint64 end, cons
     if (reader->bytes == NULL)
       reader->bytes = g_malloc (reader->len);
     memcpy (reader->bytes + (part.start - reader->off), bytes + (part.start - off), part.end - part.start);
-    cab_ranges_add (&reader->passed, part.start, part.end);
+    cab_ranges_add (&reader->got, part.start, part.end);
   }
   return wanted;
 }
@@ -168,7 +169,7 @@ static gboolean on_facts (gpointer data, const CabFacts *facts, GError **error) 
 }
 
 /* The bytes are in the store. */
-static void arrived (Stream *stream, guint64 off, gsize len) {
+static void arrived (Stream *stream, guint64 off, const void *bytes, gsize len) {
   CabContent *self = stream->content;
   GQueue satisfied = G_QUEUE_INIT;
   gboolean save;
@@ -180,6 +181,7 @@ static void arrived (Stream *stream, guint64 off, gsize len) {
     self->unsaved += len;
     self->progress_us = g_get_monotonic_time ();
     g_clear_error (&self->trouble);
+    hand_out_locked (self, off, off + len, bytes, stream->end);
     cab_content_take_satisfied_locked (self, &satisfied);
     if (cab_ranges_has (&self->have, 0, self->size))
       atomic_store (&self->complete, TRUE);
@@ -202,7 +204,7 @@ static gboolean passed_by (Stream *stream, guint64 off, const void *bytes, gsize
     stream->pos = off + len;
     self->progress_us = g_get_monotonic_time ();
     g_clear_error (&self->trouble);
-    wanted = pass_by_locked (self, off, off + len, bytes, stream->end);
+    wanted = hand_out_locked (self, off, off + len, bytes, stream->end);
     stream->cancelled = stream->cancelled || !wanted;
     cab_content_take_satisfied_locked (self, &satisfied);
   }
@@ -218,7 +220,7 @@ static gboolean on_write (gpointer data, guint64 off, const void *bytes, gsize l
     return FALSE;
   }
   if (cab_object_write (stream->content->object, off, bytes, len, &local)) {
-    arrived (stream, off, len);
+    arrived (stream, off, bytes, len);
     return TRUE;
   }
   if (!g_error_matches (local, CAB_ERROR, CAB_ERROR_NO_SPACE)) {
@@ -244,7 +246,7 @@ static void fetch_for_readers (CabContent *self) {
   }
   for (guint i = 0; i < zones->len; i++) {
     CabRange zone = g_array_index (zones, CabRange, i);
-    cab_content_fetch (self, zone, zone.end);
+    cab_content_fetch (self, cab_plan_zone (zone.start, zone.end), zone.end);
   }
 }
 
@@ -295,11 +297,11 @@ static void stream_start (Stream *stream, CabRange range) {
 }
 
 /* The stream for the first gap of @zone, or NULL if there is none that may be fetched now. */
-static Stream *plan_locked (CabContent *self, CabRange zone, guint64 urgent, CabRange *gap) {
+static Stream *plan_locked (CabContent *self, CabZone *zone, guint64 urgent, CabRange *gap) {
   if (self->phase == CONTENT_READY) /* the size may have come since the zone was drawn */
-    zone.end = MIN (zone.end, self->size);
+    zone->end = MIN (zone->end, self->size);
   if ((self->phase != CONTENT_OPENING && self->phase != CONTENT_READY) ||
-      !cab_plan_gap (&self->have, &self->coming, zone, self->owner->chunk, gap))
+      !cab_plan_gap (&self->have, &self->coming, zone, gap))
     return NULL;
   CabPriority priority = gap->start < urgent ? CAB_PRIORITY_READER : CAB_PRIORITY_AHEAD;
   if (priority == CAB_PRIORITY_AHEAD && self->streams.length >= self->owner->options.connections)
@@ -315,7 +317,7 @@ static Stream *plan_locked (CabContent *self, CabRange zone, guint64 urgent, Cab
   return stream;
 }
 
-void cab_content_fetch (CabContent *self, CabRange zone, guint64 urgent) {
+void cab_content_fetch (CabContent *self, CabZone zone, guint64 urgent) {
   if (self->extraction != NULL) {
     cab_extraction_start (self);
     return;
@@ -325,7 +327,7 @@ void cab_content_fetch (CabContent *self, CabRange zone, guint64 urgent) {
     CabRange gap;
     {
       CAB_LOCK_SCOPE (&self->owner->lock);
-      stream = plan_locked (self, zone, urgent, &gap);
+      stream = plan_locked (self, &zone, urgent, &gap);
     }
     if (stream == NULL)
       return;
@@ -420,8 +422,14 @@ void cab_content_fail (CabContent *self, const GError *error) {
 /* --- reading ------------------------------------------------------------------------------------------------ */
 
 /* Nothing is fetched ahead for which there is no room. */
-static guint64 read_ahead (const CabContent *self) {
-  return cab_store_is_full (self->owner->options.store) ? 0 : self->owner->options.read_ahead;
+static CabPlanLimits limits (const CabContent *self) {
+  const CabContentsOptions *options = &self->owner->options;
+  return (CabPlanLimits){cab_store_is_full (options->store) ? 0 : options->read_ahead, options->connections};
+}
+
+static CabZone plan_read_locked (CabContent *self, guint64 start, guint64 end) {
+  const CabPlanLimits now = limits (self);
+  return cab_plan_read (&self->plan, start, end, self->size, &now);
 }
 
 /* @len cut at the end of the file. */
@@ -432,13 +440,13 @@ static gsize clamp (const CabContent *self, guint64 off, gsize len) {
 gboolean cab_content_read_now (CabContent *self, guint64 off, gsize len, void *bytes, gsize *got) {
   *got = clamp (self, off, len);
   if (!atomic_load (&self->complete)) {
-    CabRange zone;
+    CabZone zone;
     guint64 end = off + *got;
     {
       CAB_LOCK_SCOPE (&self->owner->lock);
       if (self->phase != CONTENT_READY || !cab_ranges_has (&self->have, off, end))
         return FALSE;
-      zone = cab_plan_read (&self->plan, off, end, self->size, read_ahead (self));
+      zone = plan_read_locked (self, off, end);
     }
     cab_content_fetch (self, zone, end);
   }
@@ -456,7 +464,8 @@ void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone don
                      .data = data,
                      .since_us = g_get_monotonic_time ()};
   GQueue now = G_QUEUE_INIT;
-  CabRange zone = {0, 0}, range = {off, off + reader->len};
+  CabRange range = {off, off + reader->len};
+  CabZone zone = {0};
   g_autoptr (GError) error = NULL;
   {
     CAB_LOCK_SCOPE (&self->owner->lock);
@@ -470,7 +479,7 @@ void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone don
       g_queue_push_tail (&now, reader);
     } else {
       g_queue_push_tail (&self->readers, reader);
-      zone = cab_plan_read (&self->plan, range.start, range.end, self->size, read_ahead (self));
+      zone = plan_read_locked (self, range.start, range.end);
     }
   }
   if (!g_queue_is_empty (&now)) {

@@ -80,7 +80,7 @@ static gboolean ask_again (CabContent *self) {
   if (self->asked)
     return FALSE;
   self->asked = TRUE;
-  cab_blob_probe (self->blob, on_probe, self);
+  cab_blob_probe (self->blob, CAB_PRIORITY_READER, on_probe, self);
   return TRUE;
 }
 

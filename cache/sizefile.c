@@ -38,13 +38,13 @@ static gboolean parse_line (char *line, CabSizeLine func, gpointer data) {
 
 guint cab_sizefile_parse (const char *text, gsize len, CabSizeLine func, gpointer data) {
   guint bad = 0;
-  for (const char *end = text + len; text < end;) {
-    const char *newline = memchr (text, '\n', (gsize) (end - text));
-    gsize line_len = (gsize) ((newline != NULL ? newline : end) - text);
-    g_autofree char *line = g_strndup (text, line_len);
+  for (gsize at = 0; at < len;) { /* of an empty file there may be no text at all */
+    const char *newline = memchr (text + at, '\n', len - at);
+    gsize line_len = newline != NULL ? (gsize) (newline - text) - at : len - at;
+    g_autofree char *line = g_strndup (text + at, line_len);
     if (line_len > 0 && (newline == NULL || strlen (line) != line_len || !parse_line (line, func, data)))
       bad++;
-    text += line_len + 1;
+    at += line_len + 1;
   }
   return bad;
 }

@@ -17,9 +17,11 @@
 /* Lines are written in batches: when nothing is under way any more, or this many wait. */
 #define SAVE_BATCH 256
 
-/* A walk: the first look at the top of a list, or looks at most this far apart. */
+/* A walk: looks at most this far apart.  Several threads of one walker come out of order. */
 #define WALK_STRIDE       8
 #define WALK_FIRST_WINDOW 16
+
+#define NOBODY G_MAXUINT
 
 typedef struct {
   guint64 size;
@@ -43,9 +45,10 @@ typedef struct {
   GString *unsaved;   /* lines for the disk */
   guint unsaved_count;
   gint64 progress_us;
-  guint last;   /* index looked at last */
-  guint window; /* how far ahead of it is asked; 0: nobody walks */
-  guint asked;  /* index that was not asked for by this walk yet */
+  guint last;    /* index looked at last, or the furthest of a walk; NOBODY at first */
+  guint window;  /* how far ahead of it is asked; 0: nobody walks */
+  guint asked;   /* index that was not asked for by this walk yet */
+  gboolean hold; /* nothing is to be asked ahead before there is another list */
 } Table;
 
 struct CabSizes {
@@ -94,6 +97,7 @@ static Table *table_get_locked (CabSizes *self, const CabScope *scope) {
     table->scope = cab_scope_copy (scope);
     table->probes = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, queue_free);
     table->unsaved = g_string_new (NULL);
+    table->last = NOBODY;
     g_hash_table_insert (self->tables, table->scope, table);
   }
   return table;
@@ -223,6 +227,8 @@ void cab_sizes_follow (CabSizes *self, const CabScope *scope, CabRecords *record
   g_autofree Row *old_rows = table->rows;
   table->rows = move_rows (old, old_rows, records);
   table->records = cab_records_ref (records);
+  table->hold = FALSE;
+  table->asked = 0;
   if (bytes != NULL) {
     gsize len;
     const char *text = g_bytes_get_data (bytes, &len);
@@ -263,6 +269,12 @@ typedef struct {
   char *id;
 } Probe;
 
+/* A HEAD to be sent. */
+typedef struct {
+  CabRecord record;
+  CabPriority priority;
+} Wanted;
+
 static void answer_all (GQueue *waiters, guint64 size, const GError *error) {
   for (Waiter *waiter = g_queue_pop_head (waiters); waiter != NULL; waiter = g_queue_pop_head (waiters)) {
     waiter->done (waiter->data, size, error);
@@ -300,54 +312,61 @@ static void want_locked (Table *table, const CabRecord *record, const Waiter *wa
   if (waiters == NULL) {
     waiters = g_queue_new ();
     g_hash_table_insert (table->probes, g_strdup (record->id), waiters);
-    g_array_append_val (ask, *record);
+    Wanted wanted = {*record, waiter != NULL ? CAB_PRIORITY_READER : CAB_PRIORITY_AHEAD};
+    g_array_append_val (ask, wanted);
   }
   if (waiter != NULL)
     g_queue_push_tail (waiters, g_memdup2 (waiter, sizeof *waiter));
 }
 
-/* Keeps the HEADs of a walk far enough ahead of @index, and further the longer it lasts. */
-static void top_up_locked (Table *table, guint index, GArray *ask) {
-  if (table->asked > index + 1 + table->window / 2)
+/* Keeps the HEADs of a walk far enough ahead of it, and further the longer it lasts; in pieces, so that none of the
+ * walker's steps takes long. */
+static void top_up_locked (Table *table, GArray *ask) {
+  guint connections = table->owner->options.connections;
+  guint next = table->last + 1;
+  if (table->hold || table->asked > next + table->window - MIN (table->window / 2, connections))
     return;
-  guint end = MIN (cab_records_count (table->records), index + 1 + table->window);
-  for (guint i = MAX (table->asked, index + 1); i < end; i++) {
+  guint end = MIN (cab_records_count (table->records), next + table->window);
+  for (guint i = MAX (table->asked, next); i < end; i++) {
     CabRecord record;
     cab_records_get (table->records, i, &record);
     if (record.downloadable && !is_known (&table->rows[i]) && !g_hash_table_contains (table->probes, record.id))
       want_locked (table, &record, NULL, ask);
   }
   table->asked = MAX (table->asked, end);
-  table->window = MIN (2 * table->window, 4 * table->owner->options.connections);
+  table->window = MIN (2 * table->window, CAB_SIZES_AHEAD * connections);
 }
 
-static gboolean is_step_locked (const Table *table, guint index) {
-  return index > table->last && index - table->last <= WALK_STRIDE;
+static gboolean is_near_locked (const Table *table, guint index) {
+  return table->last != NOBODY && index + WALK_STRIDE >= table->last && index <= table->last + WALK_STRIDE;
 }
 
-/* Somebody needs a size that is not known: he walks if he began at the top or comes from nearby. */
+/* Somebody needs a size that is not known. */
 static void note_need_locked (Table *table, guint index, GArray *ask) {
-  gboolean walks = index == 0 || is_step_locked (table, index);
-  if (!walks || table->window == 0 || index == 0)
-    table->asked = index + 1;
+  gboolean walks = is_near_locked (table, index) && (table->window > 0 || index > table->last);
+  if (!walks || table->window == 0)
+    table->asked = 0;
   table->window = !walks ? 0 : MAX (WALK_FIRST_WINDOW, table->window);
-  table->last = index;
+  table->last = walks ? MAX (table->last, index) : index;
   if (walks)
-    top_up_locked (table, index, ask);
+    top_up_locked (table, ask);
 }
 
 /* Somebody looks at a CAB whose size is known: that alone starts no walk, but goes on with one. */
 static void note_look_locked (Table *table, guint index, GArray *ask) {
-  if (table->window == 0 || !is_step_locked (table, index))
+  if (table->window == 0)
+    table->last = index;
+  if (table->window == 0 || !is_near_locked (table, index))
     return;
-  table->last = index;
-  top_up_locked (table, index, ask);
+  table->last = MAX (table->last, index);
+  top_up_locked (table, ask);
 }
 
 /* Sends a HEAD for each record of @ask, to the address that @records has for it. */
 static void send_all (Table *table, CabRecords *records, const GArray *ask) {
   for (guint i = 0; i < ask->len; i++) {
-    CabRecord record = g_array_index (ask, CabRecord, i);
+    const Wanted *wanted = &g_array_index (ask, Wanted, i);
+    CabRecord record = wanted->record;
     guint index;
     g_autofree char *url = NULL;
     if (records != NULL && cab_records_find (records, record.id, strlen (record.id), &index))
@@ -356,13 +375,13 @@ static void send_all (Table *table, CabRecords *records, const GArray *ask) {
     Probe *probe = g_new (Probe, 1);
     *probe = (Probe){table, cab_blob_new (table->owner->options.client, table->scope, &record),
                      g_strdup (record.id)};
-    cab_blob_probe (probe->blob, on_probe, probe);
+    cab_blob_probe (probe->blob, wanted->priority, on_probe, probe);
   }
 }
 
 gboolean cab_sizes_peek (CabSizes *self, const CabScope *scope, const char *id, CabLook look, guint64 *size,
                          char *md5) {
-  g_autoptr (GArray) ask = g_array_new (FALSE, FALSE, sizeof (CabRecord));
+  g_autoptr (GArray) ask = g_array_new (FALSE, FALSE, sizeof (Wanted));
   g_autoptr (CabRecords) held = NULL;
   Table *table;
   {
@@ -384,9 +403,9 @@ gboolean cab_sizes_peek (CabSizes *self, const CabScope *scope, const char *id, 
 }
 
 void cab_sizes_get (CabSizes *self, const CabScope *scope, const CabRecord *record, CabReach reach,
-                    CabSizeDone done, gpointer data) {
+                    gboolean ahead, CabSizeDone done, gpointer data) {
   Waiter waiter = {done, data, g_get_monotonic_time ()};
-  g_autoptr (GArray) ask = g_array_new (FALSE, FALSE, sizeof (CabRecord));
+  g_autoptr (GArray) ask = g_array_new (FALSE, FALSE, sizeof (Wanted));
   g_autoptr (GError) error = NULL;
   g_autoptr (CabRecords) held = NULL;
   Table *table;
@@ -401,6 +420,7 @@ void cab_sizes_get (CabSizes *self, const CabScope *scope, const CabRecord *reco
       size = table->rows[index].size;
     if (size == UNKNOWN && reach == CAB_REACH_NETWORK) {
       want_locked (table, record, &waiter, ask);
+      table->hold = !ahead;
       if (listed)
         note_need_locked (table, index, ask);
     }

@@ -1,5 +1,9 @@
 /* sizes.h - what is known of each CAB's length: remembered on disk, asked for by HEAD, ahead of who walks down a list.
  *
+ * A walk begins with the second of two CABs near each other, in order, whose sizes are asked for.  From then on HEADs
+ * are sent ahead of it, in a window that doubles while it lasts and ends at CAB_SIZES_AHEAD times the connections:
+ * enough to keep all of them busy while the answer that the walker waits for is late, or has to be asked for again.
+ *
  * No list of the services tells a size (api-contract.md 4.2).  A table belongs to each scope and follows its newest
  * list; a size, once learnt, is kept in CACHE-DIR/listings/…/HASH.sizes as lines of "id size md5 check".
  *
@@ -16,11 +20,13 @@
 
 typedef struct CabSizes CabSizes;
 
+#define CAB_SIZES_AHEAD 16
+
 typedef struct {
   CabStore *store; /* these outlive the tables */
   CabPool *pool;
   CabClient *client;
-  guint connections; /* HEADs at a time: how far ahead a walk is worth asking */
+  guint connections; /* HEADs at a time */
   guint timeout_ms;
 } CabSizesOptions;
 
@@ -38,9 +44,10 @@ gboolean cab_sizes_peek (CabSizes *self, const CabScope *scope, const char *id, 
 /* Remembers what a host said. */
 void cab_sizes_learn (CabSizes *self, const CabScope *scope, const char *id, const CabFacts *facts);
 
-/* As cab_cache_size(). */
+/* As cab_cache_size().  @ahead FALSE: a list with addresses is on its way, until when HEADs for others would each need a
+ * question for an address. */
 void cab_sizes_get (CabSizes *self, const CabScope *scope, const CabRecord *record, CabReach reach,
-                    CabSizeDone done, gpointer data);
+                    gboolean ahead, CabSizeDone done, gpointer data);
 
 /* Ends the waits that have been without progress for too long.  @now_us: monotonic. */
 void cab_sizes_tick (CabSizes *self, gint64 now_us);

@@ -1,8 +1,8 @@
 /* unpack_blocks.h - the archive as the worker sees it: blocks that it asks the daemon for.
  *
- * The first block, and one at a new place, is 64 KiB; in a row they double, to 1 MiB.  With `ahead` the next of a row is
- * asked for while the last one is being worked on, so that transfer and decompression overlap.  The last few blocks are
- * kept, since a ZIP is read from both ends.
+ * The first block, and one at a new place, is 64 KiB; in a row they double, to 1 MiB.  With `ahead` the next of
+ * a row is asked for while the last one is being worked on, so that transfer and decompression overlap.  The
+ * last few blocks are kept, since a ZIP is read from both ends.
  *
  * When the daemon is gone, or says what it should not, the process ends: there is nobody left to work for.
  *

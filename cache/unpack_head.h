@@ -1,9 +1,11 @@
-/* unpack_head.h - the head of a cabinet, changed so that libarchive gets to one member on the shortest way.  Pure.
+/* unpack_head.h - the head of a cabinet, changed so that libarchive gets to one member on the shortest
+ * way.  Pure.
  *
- * Members of a cabinet lie in folders, each of which is compressed by itself.  libarchive adds up the sizes of the
- * members that are passed over, and takes the sum off the folder that is read first, though all of it may lie in
- * folders before: the member would begin with the wrong byte.  Where one is to be extracted, the members of all other
- * folders are therefore made empty: then nothing of these folders is gone through, and the sum is right.
+ * Members of a cabinet lie in folders, each of which is compressed by itself.  libarchive adds up the sizes of
+ * the members that are passed over, and takes the sum off the folder that is read first, though all of it may
+ * lie in folders before: the member would begin with the wrong byte.  Where one is to be extracted, the members
+ * of all other folders are therefore made empty: then nothing of these folders is gone through, and the sum is
+ * right.
  *
  * SPDX-License-Identifier: MIT
  */

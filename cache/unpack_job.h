@@ -1,7 +1,7 @@
 /* unpack_job.h - one job and its worker, as the unpacker's thread sees them.
  *
- * WAITING -> RUNNING -> ENDING -> over.  What ends a job (a DONE, a fault, cab_unpack_cancel()) decides how, once; then
- * the worker is killed, whatever it does, and `done` runs when it is no more.
+ * WAITING -> RUNNING -> ENDING -> over.  What ends a job (a DONE, a fault, cab_unpack_cancel()) decides how,
+ * once; then the worker is killed, whatever it does, and `done` runs when it is no more.
  *
  * Nothing that a worker says is believed: a packet out of place, or with a number out of bounds, ends it.
  *
@@ -26,8 +26,8 @@ typedef struct {
   int fd; /* the caller's */
 } CabJobTask;
 
-/* @wake: an eventfd that is written to when another thread did something to the job; has to live until it is over.
- * Where @task cannot be done (no descriptors) the job ends so as soon as it starts. */
+/* @wake: an eventfd that is written to when another thread did something to the job; has to live until it is
+ * over.  Where @task cannot be done (no descriptors) the job ends so as soon as it starts. */
 CabUnpack *cab_job_new (const CabJobTask *task, const CabUnpackSink *sink, gpointer data, int wake);
 CabUnpack *cab_job_ref (CabUnpack *self);
 

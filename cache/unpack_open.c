@@ -10,11 +10,13 @@
 enum {
   HEAD_MAX = 32 << 20, /* bytes before the data of a cabinet: 65,535 members with long names are 17 MiB */
   ZIP_END_LENGTH = 22,
+  RESERVE = 1024 * 1024,
   EMPTY_BLOCKS_MAX = 1000, /* that libarchive may give in a row without an end */
 };
 
 struct CabOpen {
   struct archive *archive;
+  gpointer reserve; /* to tell of a lack of memory with: what needs too much has taken all there is */
   gboolean is_zip;
   gboolean is_empty; /* a ZIP of no member, which libarchive does not know */
   GByteArray *head;  /* of a cabinet, as libarchive is to see it; NULL where it is what it is */
@@ -29,10 +31,12 @@ struct CabOpen {
   gsize first_len;
 };
 
-static gboolean fail_from_archive (struct archive *archive, GError **error) {
-  const char *words = archive_error_string (archive);
-  if (archive_errno (archive) == ENOMEM)
+static gboolean fail_from_archive (CabOpen *self, GError **error) {
+  const char *words = archive_error_string (self->archive);
+  if (archive_errno (self->archive) == ENOMEM) {
+    g_clear_pointer (&self->reserve, g_free);
     words = "it needs more memory than an archive may have";
+  }
   g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "the archive cannot be read: %s",
                words != NULL ? words : "no reason is known");
   return FALSE;
@@ -122,6 +126,7 @@ static CabOpen *open_new (const guint8 *head, gsize len) {
   CabOpen *self = g_new0 (CabOpen, 1);
   self->archive = archive_read_new ();
   g_assert (self->archive != NULL);
+  self->reserve = g_malloc (RESERVE);
   self->is_zip = is_zip (head, len);
   if (self->is_zip)
     archive_read_support_format_zip_seekable (self->archive);
@@ -132,7 +137,7 @@ static CabOpen *open_new (const guint8 *head, gsize len) {
 }
 
 static gboolean open_end (CabOpen *self, GError **error) {
-  return archive_read_open1 (self->archive) == ARCHIVE_OK || fail_from_archive (self->archive, error);
+  return archive_read_open1 (self->archive) == ARCHIVE_OK || fail_from_archive (self, error);
 }
 
 /* The next bytes of the cabinet, which was not given to libarchive yet. */
@@ -203,6 +208,7 @@ void cab_open_free (CabOpen *self) {
     return;
   archive_read_free (self->archive);
   g_clear_pointer (&self->head, g_byte_array_unref);
+  g_free (self->reserve);
   g_free (self);
 }
 
@@ -226,7 +232,7 @@ gboolean cab_open_next (CabOpen *self, struct archive_entry **entry, GError **er
   else if (rc == ARCHIVE_RETRY || rc == ARCHIVE_FAILED)
     archive_entry_clear (*entry);
   else if (rc != ARCHIVE_OK && rc != ARCHIVE_WARN)
-    return fail_from_archive (self->archive, error);
+    return fail_from_archive (self, error);
   return TRUE;
 }
 
@@ -241,7 +247,7 @@ gboolean cab_open_data (CabOpen *self, const void **bytes, gsize *len, GError **
     }
     /* A wrong checksum is no more than a warning to libarchive. */
     if (rc != ARCHIVE_OK)
-      return fail_from_archive (self->archive, error);
+      return fail_from_archive (self, error);
     if (*len == 0)
       continue;
     if (offset < 0 || (guint64) offset != self->member_at)

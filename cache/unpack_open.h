@@ -1,4 +1,5 @@
-/* unpack_open.h - one archive, opened: the source of unpack_reader.h, or a member of another archive, under libarchive.
+/* unpack_open.h - one archive, opened: the source of unpack_reader.h, or a member of another archive, under
+ * libarchive.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -15,19 +16,20 @@ typedef struct CabOpen CabOpen;
 /* For @wanted: to list, not to extract one. */
 #define CAB_OPEN_ALL G_MAXUINT
 
-/* The archive itself.  Of a cabinet, the data of no other member than the one with the ordinal @wanted can be had. */
+/* The archive itself.  Of a cabinet, the data of no other member than the one with the ordinal @wanted can be
+ * had. */
 CabOpen *cab_open_source (const CabArchive *source, guint wanted, GError **error);
 
-/* The member of @outer whose header was read last, if that is a cabinet; NULL without an error if it is something else.
- * At most @most bytes of it will be read. */
+/* The member of @outer whose header was read last, if that is a cabinet; NULL without an error if it is
+ * something else.  At most @most bytes of it will be read. */
 CabOpen *cab_open_member (CabOpen *outer, guint wanted, guint64 most, GError **error);
 
 void cab_open_free (CabOpen *self);
 
 gboolean cab_open_is_zip (const CabOpen *self);
 
-/* @entry is NULL at the end.  A header that libarchive cannot make sense of, but can go on behind, is one too: @entry
- * is then without a type. */
+/* @entry is NULL at the end.  A header that libarchive cannot make sense of, but can go on behind, is one too:
+ * @entry is then without a type. */
 gboolean cab_open_next (CabOpen *self, struct archive_entry **entry, GError **error);
 
 /* The next bytes of the member, good until the next call; @len is 0 at its end. */

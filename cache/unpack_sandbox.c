@@ -23,8 +23,8 @@
 #define WITH_ASAN 0
 #endif
 
-/* Beyond what the process has when it starts, which is programs and libraries: 100,000 members of a ZIP take 30, the
- * longest list of a cabinet 40, the window of LZX 2, our blocks 8. */
+/* Beyond what the process has when it starts, which is programs and libraries: 100,000 members of a ZIP take
+ * 30, the longest list of a cabinet 40, the window of LZX 2, our blocks 8. */
 #define MEMORY_MAX (G_GUINT64_CONSTANT (128) << 20)
 /* What it has when it starts, where that cannot be read. */
 #define MEMORY_USUAL (G_GUINT64_CONSTANT (128) << 20)

@@ -1,10 +1,10 @@
 /* unpack_sandbox.h - takes away from a process whatever a parser of archives does not need.
  *
- * Afterwards it can read and write the descriptors it has, and have memory; it can open, start, connect and signal
- * nothing, and trying to start a program or to open a socket ends it.  Four layers, each of its own: limits
- * (memory, descriptors, processes, size of files), Landlock (no file, no TCP), seccomp (a list of what may be called),
- * and no new privileges, no core dump, no debugger, an end with the parent.  A kernel may lack Landlock or seccomp:
- * what was got is told.
+ * Afterwards it can read and write the descriptors it has, and have memory; it can open, start, connect and
+ * signal nothing, and trying to start a program or to open a socket ends it.  Four layers, each of its own:
+ * limits (memory, descriptors, processes, size of files), Landlock (no file, no TCP), seccomp (a list of what
+ * may be called), and no new privileges, no core dump, no debugger, an end with the parent.  A kernel may lack
+ * Landlock or seccomp: what was got is told.
  *
  * With AddressSanitizer memory is not limited, and what it and its reports call is allowed.
  *

@@ -1,7 +1,8 @@
 /* unpack_spawn.h - starts the worker of unpack.h.
  *
  * It gets: /dev/null as input and output, a pipe for its words, the socket and, to extract, the file; no other
- * descriptor, no environment, a process group of its own (Ctrl-C is not for it), no blocked and no ignored signal.
+ * descriptor, no environment, a process group of its own (Ctrl-C is not for it), no blocked and no ignored
+ * signal.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,11 +1,11 @@
 /* unpack_wire.h - what the daemon and its worker say to each other.
  *
- * Packets over a SOCK_SEQPACKET pair: a CabWire, then up to CAB_WIRE_TEXT_MAX bytes.  Both ends are of one build on one
- * machine, so the struct is sent as it lies in memory.  The daemon speaks first, with the job; the worker answers with
- * what it could have of a sandbox, then asks and tells; its DONE is the last word of a job.
+ * Packets over a SOCK_SEQPACKET pair: a CabWire, then up to CAB_WIRE_TEXT_MAX bytes.  Both ends are of one
+ * build on one machine, so the struct is sent as it lies in memory.  The daemon speaks first, with the job; the
+ * worker answers with what it could have of a sandbox, then asks and tells; its DONE is the last word of a job.
  *
- * What is checked here is the form of a packet.  What it says is checked by who gets it: the daemon believes the worker
- * nothing.
+ * What is checked here is the form of a packet.  What it says is checked by who gets it: the daemon believes
+ * the worker nothing.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -65,7 +65,8 @@ typedef enum {
 
 CabWireResult cab_wire_send (int fd, gboolean block, const CabWire *head, const void *text, gsize len);
 
-/* @room bytes at @text take what follows the head, @len tells how many those are; a packet that holds more is BAD. */
+/* @room bytes at @text take what follows the head, @len tells how many those are; a packet that holds more is
+ * BAD. */
 CabWireResult cab_wire_receive (int fd, gboolean block, CabWire *head, void *text, gsize room, gsize *len);
 
 #endif

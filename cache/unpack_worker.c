@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * cabfs-unpack: does one job of unpack.h, in a sandbox, and ends.  Started by cabfs only, with a socket as descriptor 3
- * and, to extract, the file as descriptor 4 (unpack_wire.h).
+ * cabfs-unpack: does one job of unpack.h, in a sandbox, and ends.  Started by cabfs only, with a socket as
+ * descriptor 3 and, to extract, the file as descriptor 4 (unpack_wire.h).
  */
 #include <errno.h>
 #include <locale.h>
@@ -152,8 +152,8 @@ static gboolean is_our_socket (void) {
   return getsockopt (CAB_WIRE_SOCKET, SOL_SOCKET, SO_TYPE, &type, &len) == 0 && type == SOCK_SEQPACKET;
 }
 
-/* Names of archives are bytes or UTF-8, their times local ones of nowhere; both are read before the files that tell of
- * languages and zones are out of reach. */
+/* Names of archives are bytes or UTF-8, their times local ones of nowhere; both are read before the files that
+ * tell of languages and zones are out of reach. */
 static void settle (void) {
   setlocale (LC_CTYPE, "C.UTF-8");
   setenv ("TZ", "UTC0", 1);

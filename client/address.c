@@ -29,6 +29,22 @@ static gboolean is_ipv6 (const char *host, gsize len) {
   return inner != NULL && host[0] == '[' && host[len - 1] == ']' && inet_pton (AF_INET6, inner, &address) == 1;
 }
 
+/* "127.1", "0x7f.1": what libcurl takes for an IPv4 address, as all whose last label is a number, has to be one in its
+ * only common form. */
+static gboolean numbers_are_address (const char *host, gsize len) {
+  const char *dot = memrchr (host, '.', len);
+  const char *last = dot != NULL ? dot + 1 : host;
+  gsize last_len = len - (gsize) (last - host);
+  gsize digits = strspn (last, "0123456789");
+  gboolean hex = last_len > 1 && g_ascii_strncasecmp (last, "0x", 2) == 0 &&
+                 strspn (last + 2, "0123456789abcdefABCDEF") >= last_len - 2;
+  if (digits < last_len && !hex)
+    return TRUE;
+  struct in_addr address;
+  g_autofree char *text = g_strndup (host, len);
+  return inet_pton (AF_INET, text, &address) == 1;
+}
+
 /* Labels of letters, digits, '-' and '_' with single dots between: nothing that two parsers read differently. */
 static gboolean is_name (const char *host, gsize len) {
   gboolean in_label = FALSE;
@@ -39,7 +55,7 @@ static gboolean is_name (const char *host, gsize len) {
     if (in_label && !g_ascii_isalnum (host[i]) && host[i] != '-' && host[i] != '_')
       return FALSE;
   }
-  return in_label && len <= 253;
+  return in_label && len <= 253 && numbers_are_address (host, len);
 }
 
 /* @text is ":port" or nothing. */

@@ -67,6 +67,11 @@ char *cab_api_list_path (const CabScope *scope, guint way, const CabWindow *wind
   return g_string_free (path, FALSE);
 }
 
+guint cab_api_page_size (const CabScope *scope, guint way) {
+  const CabWay *call = cab_api_way (scope, way);
+  return call == NULL ? 0 : call->top;
+}
+
 gboolean cab_api_is_empty (const CabScope *scope, guint way, int status) {
   const CabWay *call = cab_api_way (scope, way);
   return call != NULL && call->none_status != 0 && call->none_status == status;
@@ -87,6 +92,20 @@ char *cab_api_locate_path (const CabScope *scope, guint way, const char *cab_id)
   GString *path = g_string_new (call->locate_path);
   append_application (path, scope);
   append_parameter (path, call->locate_key, cab_id);
+  return g_string_free (path, FALSE);
+}
+
+gboolean cab_api_has_stacktrace (const CabScope *scope) {
+  const CabFamily *family = cab_family_find (scope->family);
+  return family != NULL && family->stacktrace_path != NULL && scope->failure != NULL;
+}
+
+char *cab_api_stacktrace_path (const CabScope *scope, const char *cab_id) {
+  g_return_val_if_fail (cab_api_has_stacktrace (scope), NULL);
+  const CabFamily *family = cab_family_find (scope->family);
+  GString *path = g_string_new (family->stacktrace_path);
+  append_application (path, scope);
+  append_parameter (path, family->stacktrace_key, cab_id);
   return g_string_free (path, FALSE);
 }
 
@@ -187,7 +206,7 @@ static gboolean is_error (json_t *root) {
   return json_array_size (cab_json_get (root, "errors")) > 0;
 }
 
-static json_t *find_rows (json_t *root, GError **error) {
+json_t *cab_api_rows (json_t *root, GError **error) {
   json_t *rows = cab_json_get (root, "Value");
   if (rows == NULL && !is_error (root))
     rows = cab_json_get (root, "data");
@@ -202,6 +221,12 @@ static json_t *find_rows (json_t *root, GError **error) {
   return NULL;
 }
 
+static guint64 get_total (json_t *root) {
+  g_autofree char *text = cab_json_get_text (root, "TotalCount");
+  guint64 total = 0;
+  return text != NULL && g_ascii_string_to_unsigned (text, 10, 0, G_MAXUINT64, &total, NULL) ? total : 0;
+}
+
 gboolean cab_api_parse_page (const CabScope *scope, guint way, const void *bytes, gsize len,
                              CabRecordsBuilder *builder, CabPage *page, GError **error) {
   const CabWay *call = cab_api_way (scope, way);
@@ -210,7 +235,7 @@ gboolean cab_api_parse_page (const CabScope *scope, guint way, const void *bytes
     return FALSE;
   }
   json_auto_t *root = cab_json_parse (bytes, len, error);
-  json_t *rows = root != NULL ? find_rows (root, error) : NULL;
+  json_t *rows = root != NULL ? cab_api_rows (root, error) : NULL;
   if (rows == NULL)
     return FALSE;
   g_autofree char *link = cab_api_link (root);
@@ -218,14 +243,19 @@ gboolean cab_api_parse_page (const CabScope *scope, guint way, const void *bytes
   if (call->top == 0 && link != NULL && (next = cab_api_link_path (call, link, error)) == NULL)
     return FALSE;
   guint n = (guint) json_array_size (rows);
-  guint added = read_rows (scope, call, rows, builder);
+  guint added = builder != NULL ? read_rows (scope, call, rows, builder) : 0;
   gboolean counted = call->top > 0;
+  gboolean old = builder != NULL ? added == 0 : n == 0;
   *page = (CabPage){
       .rows = counted ? MIN (n, call->top)
                       : n, /* doubled ones, above what was asked for, do not move the next page */
       .added = added,
       /* The rows of a linked page may all be of applications that are known, and those of the next not. */
-      .last = counted ? added == 0 || (n < call->top && link == NULL) : n == 0 || next == NULL,
+      .last = counted ? old || (n < call->top && link == NULL) : n == 0 || next == NULL,
+      .surplus = counted && n > call->top ? n - call->top : 0,
+      .linked = link != NULL,
+      .link_skip = link != NULL ? cab_api_link_skip (link) : CAB_SKIP_UNKNOWN,
+      .total = get_total (root),
   };
   if (!page->last)
     page->next = g_steal_pointer (&next);

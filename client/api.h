@@ -41,6 +41,9 @@ guint cab_api_ways (const CabScope *scope);
  * (CabPage.next), of the first.  @way < cab_api_ways(). */
 char *cab_api_list_path (const CabScope *scope, guint way, const CabWindow *window, guint64 skip);
 
+/* Most rows of a page, which is what is asked for; 0: pages are linked. */
+guint cab_api_page_size (const CabScope *scope, guint way);
+
 /* TRUE if an answer of that status says that there are no rows: api-contract.md section 9, my/applications. */
 gboolean cab_api_is_empty (const CabScope *scope, guint way, int status);
 
@@ -50,9 +53,15 @@ typedef struct {
   gboolean last; /* no page follows (api-contract.md 3.5, step 3) */
   char *next;    /* where pages are linked, as those of products may be: path and query of the one that follows, for
                     the API host whatever host the link names; the caller frees it.  Else NULL */
+  guint surplus;     /* rows above what was asked for */
+  gboolean linked;   /* the answer has a link to another page, whether it is of use or not */
+  guint64 link_skip; /* rows that the link leaves out; CAB_SKIP_UNKNOWN if it does not tell */
+  guint64 total;     /* rows of the whole list by the answer's word, a hint (3.3); 0 if it does not tell */
 } CabPage;
 
-/* Adds the rows of one answer to @builder.  Rows of another application or failure than asked for and rows without
+#define CAB_SKIP_UNKNOWN G_MAXUINT64
+
+/* Adds the rows of one answer to @builder; NULL: only looks at it, `added` is 0 then and `last` does without.  Rows of another application or failure than asked for and rows without
  * a safe key are skipped and counted.
  * FALSE with CAB_ERROR_INVALID, and the JSON path in the message, where the answer is no JSON or has no array of
  * rows, which is not an empty list, or where the link to the next page cannot be followed; @page is as it was. */
@@ -69,6 +78,24 @@ CabLocateKind cab_api_locate_kind (const CabScope *scope, guint way);
 
 /* For CAB_LOCATE_REDIRECT: path and query. */
 char *cab_api_locate_path (const CabScope *scope, guint way, const char *cab_id);
+
+/* TRUE if the services tell the stack trace of a CAB in @scope: only some families have that call. */
+gboolean cab_api_has_stacktrace (const CabScope *scope);
+
+/* Path and query of that call; it has no pages. */
+char *cab_api_stacktrace_path (const CabScope *scope, const char *cab_id);
+
+/* The frames of its answer as text, by their levels, a line each:
+ *
+ *   #LEVEL IMAGE!FUNCTION+OFFSET (blamed)
+ *
+ * LEVEL, IMAGE, FUNCTION and OFFSET are the service's words.  A function that it does not know is left out with its
+ * '!', an unknown image is '?', an unknown offset is left out with its '+'; " (blamed)" stands on the frame that the
+ * service holds responsible, where it says so.  A frame without a level has its place in the answer for one.  What
+ * cannot be printed is '?', so that a frame is one line and a terminal shows it as it is.
+ * NULL with CAB_ERROR_NOT_FOUND where the answer has no frames, with CAB_ERROR_INVALID where it cannot be understood:
+ * no JSON, no array of rows, or rows of which none is a frame. */
+char *cab_api_parse_stacktrace (const void *bytes, gsize len, GError **error);
 
 /* One line on an answer that is an error: the service's code and message and its correlation id, from any of the
  * shapes of api-contract.md 2.3, 11.1 and 12.5 (JSON, XML, HTML, nothing).  @correlation is the header's, or NULL.

@@ -118,6 +118,8 @@ static const CabFamily families[] = {
         .cabs = LISTS (desktop_cabs),
         .failures = LISTS (desktop_failures),
         .products = LISTS (desktop_products),
+        .stacktrace_path = ANALYTICS "desktop/stacktrace",
+        .stacktrace_key = "cabIdHash",
     },
     {
         .name = "store",
@@ -125,6 +127,8 @@ static const CabFamily families[] = {
         .cabs = LISTS (store_cabs),
         .failures = LISTS (store_failures),
         .products = LISTS (store_products),
+        .stacktrace_path = ANALYTICS "stacktrace",
+        .stacktrace_key = "cabId",
     },
     {
         .name = "ihvdriver",

@@ -41,15 +41,24 @@ struct CabFamily {
   CabLists cabs;       /* of a failure */
   CabLists failures;   /* of an application */
   CabLists products;   /* applications of the account */
+  const char *stacktrace_path; /* call for the stack trace of a CAB; NULL: the family has none */
+  const char *stacktrace_key;  /* its parameter that names the CAB */
 };
 
 /* How @scope can be asked for the @way-th time; NULL if not. */
 const CabWay *cab_api_way (const CabScope *scope, guint way);
 
+/* The array of rows of the answer @root, whose reference it borrows.  NULL with CAB_ERROR_INVALID where there is none,
+ * which is not an empty one. */
+json_t *cab_api_rows (json_t *root, GError **error);
+
 /* --- links to the next page (api_link.c) --- */
 
 /* What the answer @root says follows, in whatever form; NULL if nothing does.  To be freed. */
 char *cab_api_link (json_t *root);
+
+/* The number of rows that @link says to leave out, CAB_SKIP_UNKNOWN if it does not. */
+guint64 cab_api_link_skip (const char *link);
 
 /* Path and query of @link, to be asked of the API host.  NULL with CAB_ERROR_INVALID if it has no path. */
 char *cab_api_link_path (const CabWay *call, const char *link, GError **error);

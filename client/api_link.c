@@ -55,6 +55,18 @@ static void append_encoded (GString *path, const char *link) {
       g_string_append_c (path, *p);
 }
 
+guint64 cab_api_link_skip (const char *link) {
+  static const char name[] = "skip=";
+  for (const char *p = strchr (link, '?'); p != NULL; p = strchr (p + 1, '&')) {
+    guint64 skip = 0;
+    if (g_ascii_strncasecmp (p + 1, name, strlen (name)) != 0)
+      continue;
+    g_autofree char *digits = g_strndup (p + 1 + strlen (name), strcspn (p + 1 + strlen (name), "&#"));
+    return g_ascii_string_to_unsigned (digits, 10, 0, G_MAXUINT64, &skip, NULL) ? skip : CAB_SKIP_UNKNOWN;
+  }
+  return CAB_SKIP_UNKNOWN;
+}
+
 char *cab_api_link_path (const CabWay *call, const char *link, GError **error) {
   const char *rest = skip_host (link);
   gboolean absolute = rest != link;

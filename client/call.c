@@ -9,6 +9,7 @@
 struct CabCalls {
   CabHttp *http;
   guint lane;
+  guint parallel;
   CabToken *token;
   CabWays *ways;
   char *api_url;
@@ -16,7 +17,7 @@ struct CabCalls {
   guint tries;
 };
 
-typedef struct {
+struct CabCall {
   const CabCalls *calls;
   CabAsk *ask;
   char *url;
@@ -27,9 +28,9 @@ typedef struct {
   gpointer data;
   char *value;      /* of the token that the last try used */
   gboolean renewed; /* a 401 has cost a token already */
-} Call;
+};
 
-static void call_free (Call *self) {
+static void call_free (CabCall *self) {
   g_free (self->url);
   g_free (self->path);
   cab_wipe_free (self->value);
@@ -37,7 +38,7 @@ static void call_free (Call *self) {
 }
 
 static void question (gpointer data, CabRequestSpec *spec) {
-  Call *self = data;
+  CabCall *self = data;
   cab_metric_add (self->metric, 1);
   spec->url = self->url;
   spec->limit = self->limit;
@@ -48,10 +49,10 @@ static void question (gpointer data, CabRequestSpec *spec) {
 /* A wait for the token cannot be called off: this outlives a call that ends before. */
 typedef struct {
   CabAsk *ask;
-  Call *call; /* valid as long as the ask is not over */
+  CabCall *call; /* valid as long as the ask is not over */
 } TokenWait;
 
-static void go_with (Call *self, const char *value) {
+static void go_with (CabCall *self, const char *value) {
   char *authorization = g_strconcat ("Authorization: Bearer ", value, NULL);
   const char *const headers[] = {authorization, "Accept: application/json", NULL};
   cab_wipe_free (self->value);
@@ -63,7 +64,7 @@ static void go_with (Call *self, const char *value) {
 static void have_token (gpointer data, const char *value, const GError *error) {
   g_autofree TokenWait *wait = data;
   g_autoptr (CabAsk) ask = wait->ask;
-  Call *self = wait->call;
+  CabCall *self = wait->call;
   if (cab_ask_is_over (ask))
     return;
   if (error == NULL && self->renewed && g_strcmp0 (value, self->value) == 0) {
@@ -82,7 +83,7 @@ static void have_token (gpointer data, const char *value, const GError *error) {
 }
 
 static void ready (gpointer data) {
-  Call *self = data;
+  CabCall *self = data;
   TokenWait *wait = g_new0 (TokenWait, 1);
   wait->ask = cab_ask_ref (self->ask);
   wait->call = self;
@@ -104,7 +105,7 @@ static CabErrorCode code_of (int status) {
   }
 }
 
-static GError *refusal (const Call *self, const CabAnswer *answer) {
+static GError *refusal (const CabCall *self, const CabAnswer *answer) {
   gsize len = 0;
   const void *body = cab_answer_body (answer, &len);
   int status = cab_answer_status (answer);
@@ -114,7 +115,7 @@ static GError *refusal (const Call *self, const CabAnswer *answer) {
 }
 
 static CabAskNext answered (gpointer data, const CabAnswer *answer, GError **error) {
-  Call *self = data;
+  CabCall *self = data;
   int status = cab_answer_status (answer);
   if (status < 400)
     return CAB_ASK_DONE;
@@ -129,7 +130,7 @@ static CabAskNext answered (gpointer data, const CabAnswer *answer, GError **err
 }
 
 static void done (gpointer data, const CabAnswer *answer, const GError *error) {
-  Call *self = data;
+  CabCall *self = data;
   self->done (self->data, answer, error);
   cab_ask_unref (self->ask);
   call_free (self);
@@ -144,9 +145,9 @@ gboolean cab_call_is_refused (const CabCalls *self, const GError *error) {
   return g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED) && cab_token_is_here (self->token);
 }
 
-void cab_call_get (CabCalls *self, const char *path, gsize limit, CabMetric metric, CabCallDone func,
-                   gpointer data) {
-  Call *call = g_new0 (Call, 1);
+CabCall *cab_call_get (CabCalls *self, const char *path, gsize limit, CabMetric metric, CabCallDone func,
+                       gpointer data) {
+  CabCall *call = g_new0 (CabCall, 1);
   call->calls = self;
   call->url = g_strconcat (self->api_url, path, NULL);
   call->path = g_strdup (path);
@@ -162,6 +163,16 @@ void cab_call_get (CabCalls *self, const char *path, gsize limit, CabMetric metr
                          .stall_ms = self->timeout_ms};
   CabAskSink sink = {.question = question, .ready = ready, .answered = answered, .done = done};
   call->ask = cab_ask_new (&config, &sink, call);
+  return call;
+}
+
+void cab_call_cancel (CabCall *self) {
+  g_autoptr (GError) error = g_error_new_literal (CAB_ERROR, CAB_ERROR_CANCELLED, "not wanted any more");
+  cab_ask_end (self->ask, error);
+}
+
+guint cab_calls_parallel (const CabCalls *self) {
+  return self->parallel;
 }
 
 CabHttp *cab_calls_http (const CabCalls *self) {
@@ -180,6 +191,7 @@ CabCalls *cab_calls_new (const CabCallsConfig *config) {
   CabCalls *self = g_new0 (CabCalls, 1);
   self->http = config->http;
   self->lane = config->lane;
+  self->parallel = config->parallel;
   self->token = config->token;
   self->ways = cab_ways_new ();
   self->api_url = g_strdup (config->api_url);

@@ -17,6 +17,7 @@ typedef struct CabCalls CabCalls;
 typedef struct {
   CabHttp *http;
   guint lane;
+  guint parallel; /* requests at a time, as the lane has it */
   CabToken *token;
   const char *api_url; /* no slash at the end */
   guint timeout_ms;
@@ -30,6 +31,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabCalls, cab_calls_free)
 
 CabHttp *cab_calls_http (const CabCalls *self);
 
+/* How many calls are worth making side by side. */
+guint cab_calls_parallel (const CabCalls *self);
+
 /* What has answered so far. */
 CabWays *cab_calls_ways (const CabCalls *self);
 
@@ -40,9 +44,15 @@ gint64 cab_calls_time (const CabCalls *self);
  * Errors: DENIED (401 with a fresh token, 403), NOT_FOUND (404, 410), TIMEOUT, INVALID, FAILED, CANCELLED. */
 typedef void (*CabCallDone) (gpointer data, const CabAnswer *answer, const GError *error);
 
-/* GET of @path, which begins with '/'; a body longer than @limit is INVALID.  @metric counts the requests. */
-void cab_call_get (CabCalls *self, const char *path, gsize limit, CabMetric metric, CabCallDone done,
-                   gpointer data);
+typedef struct CabCall CabCall;
+
+/* GET of @path, which begins with '/'; a body longer than @limit is INVALID.  @metric counts the requests.
+ * What is returned is valid until @done has begun, which is always after the call has returned. */
+CabCall *cab_call_get (CabCalls *self, const char *path, gsize limit, CabMetric metric, CabCallDone done,
+                       gpointer data);
+
+/* Ends it at once: `done` comes with CAB_ERROR_CANCELLED before the call returns. */
+void cab_call_cancel (CabCall *self);
 
 /* TRUE if another way to ask may work where this error came: 403, 404, 410 (api-contract.md 17). */
 gboolean cab_call_is_absent (const CabAnswer *answer);

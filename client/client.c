@@ -12,6 +12,9 @@
 /* Large reads cost fewer system calls than libcurl's own buffer. */
 #define BYTES_BUFFER (512u * 1024)
 
+/* An answer to HEAD has some 700 bytes. */
+#define SIZES_BUFFER 2048u
+
 /* --- options ------------------------------------------------------------------------------------------------ */
 
 void cab_client_options_clear (CabClientOptions *options) {
@@ -108,7 +111,7 @@ static CabHttp *start_api (const CabClientOptions *options, GError **error) {
 static CabHttp *start_blobs (const CabClientOptions *options, GError **error) {
   const CabLane lanes[CAB_BLOB_LANES] = {
       [CAB_LANE_BYTES] = {.parallel = options->connections, .buffer = BYTES_BUFFER},
-      [CAB_LANE_SIZES] = {.parallel = options->size_connections},
+      [CAB_LANE_SIZES] = {.parallel = options->size_connections, .buffer = SIZES_BUFFER},
   };
   const CabHttpOptions http = {.name = "cabfs-blobs",
                                .ca_file = options->ca_file,
@@ -130,6 +133,7 @@ static void make_parts (CabClient *self, CabCredentials *credentials) {
   self->token = cab_token_new (&token, credentials);
   const CabCallsConfig calls = {.http = self->api_http,
                                 .lane = CAB_LANE_API,
+                                .parallel = options->api_connections,
                                 .token = self->token,
                                 .api_url = options->api_url,
                                 .timeout_ms = options->timeout_ms,

@@ -29,7 +29,8 @@ typedef struct {
   char *tenant;               /* with client_id and client_secret_file: the client-credentials grant */
   char *client_id;
   char *client_secret_file;   /* refused if others than its owner can read it */
-  gboolean use_environment;   /* AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET fill what is not set */
+  gboolean use_environment;   /* AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET fill what is not set; the
+                                 secret is taken out of the environment, so that no program gets it */
 } CabTokenOptions;
 
 typedef struct {
@@ -83,6 +84,20 @@ gboolean cab_client_lists_addresses (const CabScope *scope);
  * understood; never an empty list instead), FAILED. */
 void cab_client_list (CabClient *self, const CabScope *scope, const CabListSink *sink, gpointer data);
 
+/* --- stack traces ------------------------------------------------------------------------------------------- */
+
+/* @text: take a reference.  UTF-8, not terminated; one frame a line, as cab_api_parse_stacktrace() in api.h tells. */
+typedef void (*CabStacktraceDone) (gpointer data, GBytes *text, const GError *error);
+
+/* TRUE if the services tell stack traces of the CABs in @scope.  Pure. */
+gboolean cab_client_has_stacktrace (const CabScope *scope);
+
+/* The service's own stack trace of CAB @cab_id, which need not be downloadable.  Copies its arguments.
+ * Errors: NOT_FOUND (the family has none: at once, without a request; or the service has none of this CAB), DENIED,
+ * TIMEOUT, INVALID, FAILED. */
+void cab_client_stacktrace (CabClient *self, const CabScope *scope, const char *cab_id, CabStacktraceDone done,
+                            gpointer data);
+
 /* --- one CAB ------------------------------------------------------------------------------------------------ */
 
 /* One CAB at the service: its address, renewed as needed. */
@@ -104,14 +119,14 @@ void cab_blob_unref (CabBlob *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabBlob, cab_blob_unref)
 
+/* Who goes first when connections are scarce. */
+typedef enum { CAB_PRIORITY_READER, CAB_PRIORITY_AHEAD } CabPriority;
+
 typedef void (*CabProbeDone) (gpointer data, const CabFacts *facts, const GError *error);
 
 /* Size and validators by HEAD, or by a range of one byte where HEAD is refused (api-contract.md 12.3).
  * Errors as below. */
-void cab_blob_probe (CabBlob *self, CabProbeDone done, gpointer data);
-
-/* Who goes first when connections are scarce. */
-typedef enum { CAB_PRIORITY_READER, CAB_PRIORITY_AHEAD } CabPriority;
+void cab_blob_probe (CabBlob *self, CabPriority priority, CabProbeDone done, gpointer data);
 
 typedef struct {
   /* The host's headers, before any byte: FALSE with @error ends the transfer.  Again after each resumption, with

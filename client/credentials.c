@@ -119,14 +119,23 @@ static char *first_set (const char *configured, gboolean use_environment, const 
   return value == NULL || value[0] == '\0' ? NULL : g_strdup (value);
 }
 
+/* Whoever may look at the process sees the environment that it began with, and programs that are started get what is
+ * left of it: the secret is wiped where it stands, then taken out.  NULL if there is none. */
+static char *take_secret (void) {
+  char *value = (char *) (guintptr) g_getenv ("AZURE_CLIENT_SECRET");
+  char *secret = value == NULL || value[0] == '\0' ? NULL : g_strdup (value);
+  if (secret != NULL)
+    cab_wipe_bytes (value, strlen (value));
+  g_unsetenv ("AZURE_CLIENT_SECRET");
+  return secret;
+}
+
 static void find_secret (CabCredentials *self, const CabTokenOptions *options) {
   self->secret_file = resolve (options->client_secret_file, &self->secret_rule);
   if (self->secret_file == NULL) {
     self->secret_file = standing_in ();
     self->secret_rule = RULE_DIRECTORY;
   }
-  if (self->secret_file == NULL)
-    self->secret = first_set (NULL, options->use_environment, "AZURE_CLIENT_SECRET");
 }
 
 static gboolean complete (const CabCredentials *self, GError **error) {
@@ -161,6 +170,7 @@ static char *read_secret (const CabCredentials *self, GError **error) {
 
 CabCredentials *cab_credentials_new (const CabTokenOptions *options, GError **error) {
   g_autoptr (CabCredentials) self = g_new0 (CabCredentials, 1);
+  self->secret = options->use_environment ? take_secret () : NULL; /* also where it is not needed */
   self->token_file = resolve (options->token_file, NULL);
   if (self->token_file != NULL) {
     self->source = CAB_SOURCE_FILE;

@@ -2,9 +2,10 @@
  *
  * In this order: a file with a token, a command that prints one, the client-credentials grant.  What is not set may
  * come from the environment; relative paths are taken from $CREDENTIALS_DIRECTORY where systemd sets it, and a file
- * `client-secret` in there stands in for a client_secret_file that is not set.
+ * `client-secret` in there stands in for a client_secret_file that is not set.  A secret in the environment is taken out
+ * of it.
  *
- * Threads: immutable once made.  Reading files blocks; they are small and local.
+ * Threads: made before there are others, because of the environment; immutable then.  Reading files blocks; they are small and local.
  *
  * SPDX-License-Identifier: MIT
  */

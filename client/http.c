@@ -9,9 +9,20 @@
 #include "client/wipe.h"
 
 #include <curl/curl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #define MAX_HEADER_BYTES (256u * 1024)
 #define IDLE_S           118 /* how long an unused connection is trusted: libcurl's default */
+
+/* libcurl hands out 16 KiB at a time, however much it has read.  Writing 64 KiB to a file costs half as much a byte,
+ * and copying them together, warm as they are, next to nothing. */
+#define GATHER (64u * 1024)
+
+/* Handles that are kept for the next requests.  They have their receive buffers: more of them, after a burst, would cost
+ * more than making new ones. */
+#define MAX_IDLE 4
 
 G_STATIC_ASSERT (sizeof ((CabRequest *) NULL)->message == CURL_ERROR_SIZE);
 
@@ -94,17 +105,40 @@ static gboolean keep (CabRequest *self, const char *bytes, gsize len) {
   return TRUE;
 }
 
+/* FALSE if the sink wants no more. */
+static gboolean give (CabRequest *self) {
+  gsize len = self->gathered_len;
+  if (len == 0)
+    return TRUE;
+  self->gathered_len = 0;
+  g_queue_unlink (&self->http->ungiven, &self->ungiven);
+  self->enough = !self->sink.body (self->data, self->gathered, len);
+  return !self->enough;
+}
+
+static gboolean gather (CabRequest *self, const char *bytes, gsize len) {
+  if (self->gathered == NULL)
+    self->gathered = g_malloc (GATHER);
+  for (gsize done = 0; done < len;) {
+    gsize n = MIN (len - done, GATHER - self->gathered_len);
+    if (self->gathered_len == 0)
+      g_queue_push_tail_link (&self->http->ungiven, &self->ungiven);
+    memcpy (self->gathered + self->gathered_len, bytes + done, n);
+    self->gathered_len += n;
+    done += n;
+    if (self->gathered_len == GATHER && !give (self))
+      return FALSE;
+  }
+  return TRUE;
+}
+
 static size_t on_body (char *bytes, size_t size, size_t count, void *data) {
   CabRequest *self = data;
   gsize len = size * count;
   heard (self);
   lane_heard (self);
-  if (self->body == CAB_BODY_KEEP)
-    return keep (self, bytes, len) ? len : 0;
-  if (self->sink.body (self->data, bytes, len))
-    return len;
-  self->enough = TRUE;
-  return 0;
+  gboolean goes_on = self->body == CAB_BODY_KEEP ? keep (self, bytes, len) : gather (self, bytes, len);
+  return goes_on ? len : 0;
 }
 
 /* --- one request -------------------------------------------------------------------------------------------- */
@@ -174,7 +208,25 @@ static void set_request (CURL *easy, CabRequest *request) {
   curl_easy_setopt (easy, CURLOPT_WRITEDATA, (void *) request);
 }
 
+static void initialise_libcurl (void) {
+  curl_global_init (CURL_GLOBAL_DEFAULT);
+}
+
+/* With the first request: the TLS library alone takes 3 MB, and a mount that nobody looks at needs none of it. */
+static void open_multi (CabHttp *http) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  long connections = 0;
+  pthread_once (&once, initialise_libcurl);
+  for (guint i = 0; i < http->n_lanes; i++)
+    connections += http->lanes[i].config.parallel;
+  http->multi = curl_multi_init ();
+  g_assert (http->multi != NULL); /* as g_malloc(): out of memory */
+  curl_multi_setopt (http->multi, CURLMOPT_MAXCONNECTS, connections);
+}
+
 void cab_wire_start (CabRequest *request) {
+  if (request->http->multi == NULL)
+    open_multi (request->http);
   GPtrArray *idle = request->http->idle;
   CURL *easy = idle->len > 0 ? g_ptr_array_steal_index_fast (idle, idle->len - 1) : curl_easy_init ();
   g_assert (easy != NULL); /* as g_malloc(): out of memory */
@@ -200,7 +252,11 @@ void cab_wire_put_back (CabRequest *request) {
   curl_easy_reset (request->easy);
   curl_slist_free_all (headers);
   request->answer.easy = NULL;
-  g_ptr_array_add (request->http->idle, g_steal_pointer (&request->easy));
+  CURL *easy = g_steal_pointer (&request->easy);
+  if (request->http->idle->len < MAX_IDLE)
+    g_ptr_array_add (request->http->idle, easy);
+  else
+    curl_easy_cleanup (easy);
 }
 
 /* --- all requests ------------------------------------------------------------------------------------------- */
@@ -223,7 +279,16 @@ static CabErrorCode code_of (CURLcode code) {
   }
 }
 
+/* No byte waits for those that may come later. */
+static void give_all (CabHttp *http) {
+  for (CabRequest *request = g_queue_peek_head (&http->ungiven); request != NULL;
+       request = g_queue_peek_head (&http->ungiven))
+    if (!give (request))
+      cab_request_end (request);
+}
+
 static void completed (CabRequest *request, CURLcode code) {
+  give (request);
   if (code == CURLE_OK)
     lane_heard (request);
   if (request->too_long)
@@ -238,6 +303,8 @@ static void completed (CabRequest *request, CURLcode code) {
 void cab_wire_work (CabHttp *http) {
   int running = 0;
   int left = 0;
+  if (http->multi == NULL)
+    return;
   curl_multi_perform (http->multi, &running);
   for (CURLMsg *message = curl_multi_info_read (http->multi, &left); message != NULL;
        message = curl_multi_info_read (http->multi, &left)) {
@@ -246,33 +313,34 @@ void cab_wire_work (CabHttp *http) {
     curl_easy_getinfo (message->easy_handle, CURLINFO_PRIVATE, &request);
     completed ((CabRequest *) (void *) request, code);
   }
+  give_all (http);
 }
 
 void cab_wire_wait (CabHttp *http, int wait_ms) {
-  curl_multi_poll (http->multi, NULL, 0, wait_ms, NULL);
+  eventfd_t count;
+  if (http->multi != NULL) {
+    struct curl_waitfd wake = {.fd = http->wake_fd, .events = CURL_WAIT_POLLIN};
+    curl_multi_poll (http->multi, &wake, 1, wait_ms, NULL);
+  } else {
+    struct pollfd wake = {.fd = http->wake_fd, .events = POLLIN};
+    poll (&wake, 1, wait_ms);
+  }
+  eventfd_read (http->wake_fd, &count);
 }
 
 void cab_wire_wake (CabHttp *http) {
-  curl_multi_wakeup (http->multi);
+  eventfd_write (http->wake_fd, 1);
 }
 
-static void initialise_libcurl (void) {
-  curl_global_init (CURL_GLOBAL_DEFAULT);
-}
-
-void cab_wire_open (CabHttp *http) {
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  long connections = 0;
-  pthread_once (&once, initialise_libcurl);
-  for (guint i = 0; i < http->n_lanes; i++)
-    connections += http->lanes[i].config.parallel;
-  http->multi = curl_multi_init ();
-  g_assert (http->multi != NULL);
-  curl_multi_setopt (http->multi, CURLMOPT_MAXCONNECTS, connections);
+gboolean cab_wire_open (CabHttp *http) {
+  http->wake_fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return http->wake_fd >= 0;
 }
 
 void cab_wire_close (CabHttp *http) {
   for (guint i = 0; i < http->idle->len; i++)
     curl_easy_cleanup (http->idle->pdata[i]);
   curl_multi_cleanup (http->multi);
+  if (http->wake_fd >= 0)
+    close (http->wake_fd);
 }

@@ -6,7 +6,7 @@
  * to end.  Redirects are not followed, nothing is retried, a status is an answer and no error.
  *
  * Threads: what says so may be called from any thread; all else, and every callback, belongs to the transport's
- * own.  No lock is held in a callback; `head` and `body` run inside libcurl and must only take the bytes.
+ * own.  No lock is held in a callback; `head` and `body` may run inside libcurl and must only take the bytes.
  * Life: after cab_http_stop() every request and timer, also a later one, ends at once; the thread goes on until
  * cab_http_free(), so that no answer is lost.
  *

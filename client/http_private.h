@@ -58,6 +58,9 @@ struct CabRequest {
   gboolean head_seen;
   gboolean enough; /* the sink wants no more */
   gboolean too_long;
+  char *gathered;  /* of a body that is streamed: what the sink has not got yet; NULL until there is some */
+  gsize gathered_len;
+  GList ungiven;   /* in the transport's queue while there is some */
   gint64 heard_us; /* monotonic time of the last byte, or of the start */
   CabTimer *stall;
   char message[256]; /* libcurl's */
@@ -76,16 +79,18 @@ struct CabHttp {
   char *ca_file;
   char *proxy;
   CabInbox *inbox;
-  void *multi; /* libcurl's; other threads only wake it */
+  int wake_fd; /* an eventfd: other threads wake ours by it */
   pthread_t thread;
   pthread_mutex_t start; /* held until `thread` is set */
   CabLaneState *lanes;   /* the array; its elements are the thread's */
   guint n_lanes;
   /* owned by the thread */
+  void *multi; /* libcurl's; NULL before the first request */
   CabHosts *hosts;
   CabTimers *timers;
   GQueue all;      /* of CabRequest, a reference each */
   GQueue runnable; /* of CabRequest */
+  GQueue ungiven;  /* of CabRequest: with bytes that libcurl handed out and the sink has not got */
   GPtrArray *idle; /* of libcurl's handles, to be used again */
   gint64 gate_us;  /* when the first host opens that a request waits for */
   gint64 slept_us; /* boot clock less monotonic clock */
@@ -95,7 +100,8 @@ struct CabHttp {
 
 /* --- http.c ------------------------------------------------------------------------------------------------- */
 
-void cab_wire_open (CabHttp *http);
+/* FALSE with errno. */
+gboolean cab_wire_open (CabHttp *http);
 void cab_wire_close (CabHttp *http);
 
 /* Any thread. */

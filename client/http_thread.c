@@ -5,6 +5,7 @@
 #include "client/clock.h"
 #include "client/wipe.h"
 
+#include <errno.h>
 #include <signal.h>
 
 #define MAX_SLEEP_MS 60000
@@ -37,6 +38,7 @@ void cab_request_unref (CabRequest *self) {
     g_byte_array_unref (self->answer.kept);
   }
   g_free (self->host);
+  g_free (self->gathered);
   g_free (self);
 }
 
@@ -54,6 +56,9 @@ static void leave_state (CabRequest *self) {
   if (self->state == STATE_RUNNING)
     cab_wire_stop (self);
   cab_http_forget (http, &self->stall);
+  if (self->gathered_len > 0)
+    g_queue_unlink (&http->ungiven, &self->ungiven);
+  self->gathered_len = 0;
   self->state = STATE_OVER;
   g_queue_unlink (&http->all, &self->all);
 }
@@ -212,6 +217,7 @@ CabRequest *cab_http_send (CabHttp *self, const CabRequestSpec *spec, const CabR
   request->data = data;
   request->link.data = request;
   request->all.data = request;
+  request->ungiven.data = request;
   cab_http_run (self, admit, cab_request_ref (request));
   return request;
 }
@@ -400,8 +406,7 @@ CabHttp *cab_http_new (const CabHttpOptions *options, GError **error) {
   self->gate_us = G_MAXINT64;
   self->slept_us = cab_clock_boot_us () - g_get_monotonic_time ();
   pthread_mutex_init (&self->start, NULL);
-  cab_wire_open (self);
-  int rc = start_thread (self);
+  int rc = cab_wire_open (self) ? start_thread (self) : errno;
   if (rc == 0)
     return self;
   g_set_error (error, CAB_ERROR, CAB_ERROR_FAILED, "start a thread: %s", g_strerror (rc));

@@ -37,6 +37,14 @@ static gsize measure_number (const char *p, gsize len) {
   return i;
 }
 
+/* Length of what should have been a number: none of its tails is looked at as one, of which there may be millions. */
+static gsize measure_debris (const char *p, gsize len) {
+  gsize i = 1;
+  while (i < len && (g_ascii_isdigit (p[i]) || p[i] == '.' || p[i] == '-'))
+    i++;
+  return i;
+}
+
 /* Length of the string at @p, with its quotes; up to the end if it has none. */
 static gsize measure_string (const char *p, gsize len) {
   gsize i = 1;
@@ -53,23 +61,29 @@ static gboolean is_key (const char *p, gsize len) {
   return i < len && p[i] == ':';
 }
 
+static void append (GString *out, const char *p, gsize len, gboolean quoted) {
+  if (quoted)
+    g_string_append_c (out, '"');
+  g_string_append_len (out, p, (gssize) len);
+  if (quoted)
+    g_string_append_c (out, '"');
+}
+
 /* Copies @p to @out with numbers in quotes, until @out has @stop bytes; returns how much of @p that took. */
 static gsize quote_numbers (const char *p, gsize len, GString *out, gsize stop) {
   gsize i = 0;
   while (i < len && out->len < stop) {
     gsize n = 1;
+    gboolean number = FALSE;
     if (p[i] == '"') {
       n = measure_string (p + i, len - i);
-    } else if ((p[i] == '-' || g_ascii_isdigit (p[i])) && (n = measure_number (p + i, len - i)) > 0 &&
-               !is_key (p + i + n, len - i - n)) {
-      g_string_append_c (out, '"');
-      g_string_append_len (out, p + i, (gssize)n);
-      g_string_append_c (out, '"');
-      i += n;
-      continue;
+    } else if (p[i] == '-' || g_ascii_isdigit (p[i])) {
+      n = measure_number (p + i, len - i);
+      number = n > 0 && !is_key (p + i + n, len - i - n);
+      if (n == 0)
+        n = measure_debris (p + i, len - i);
     }
-    n = MAX (n, 1);
-    g_string_append_len (out, p + i, (gssize)n);
+    append (out, p + i, n, number);
     i += n;
   }
   return i;

@@ -1,5 +1,11 @@
 /* list.h - all rows of a scope, page after page.
  *
+ * Pages are taken in order, each adding rows and telling by its length and its link whether another one follows and
+ * where it begins (api-contract.md 3.5).  As long as they all begin where arithmetic has it, those that will be next
+ * are asked for ahead, several at a time (pages.h), and wait for their turn; if one begins elsewhere, what was asked
+ * for ahead is dropped and it goes on one by one.  So what is asked for ahead decides how long a list takes, and
+ * never what is in it.  A page that fails fails the list when its turn comes.
+ *
  * Where a family can be asked in several ways, the next is tried when the service does not know the first (404,
  * 410) or keeps it from us (403), and which one answered is remembered (ways.h); the error is that of the last way,
  * but a refusal is never told as "not found".

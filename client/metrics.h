@@ -14,6 +14,7 @@
   X (TOKEN_REQUESTS, "token_requests", "Access tokens asked for, from whatever source.")                         \
   X (LIST_REQUESTS, "list_requests", "Pages of listings asked of the API.")                                      \
   X (LOCATE_REQUESTS, "locate_requests", "Requests for a new address of a CAB.")                                 \
+  X (STACKTRACE_REQUESTS, "stacktrace_requests", "Requests for the service's stack trace of a CAB.")             \
   X (SIZE_REQUESTS, "size_requests", "HEAD requests for the size of a CAB.")                                     \
   X (RANGE_REQUESTS, "range_requests", "Range requests for the bytes of a CAB.")                                 \
   X (RETRIES, "retries", "Requests that were tried again.")                                                      \

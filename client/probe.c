@@ -11,6 +11,7 @@ typedef struct {
   CabBlob *blob;
   CabProbeDone done;
   gpointer data;
+  guint priority; /* in the lane */
   gboolean by_range;
   CabKnown known;
 } Probe;
@@ -97,13 +98,14 @@ static void done (gpointer data, const GError *error) {
 static void begin (gpointer data) {
   Probe *self = data;
   CabReachSink sink = {.question = question, .head = head, .answered = answered, .done = done};
-  cab_reach_new (self->blob, CAB_LANE_SIZES, 0, &sink, self);
+  cab_reach_new (self->blob, CAB_LANE_SIZES, self->priority, &sink, self);
 }
 
-void cab_blob_probe (CabBlob *self, CabProbeDone func, gpointer data) {
+void cab_blob_probe (CabBlob *self, CabPriority priority, CabProbeDone func, gpointer data) {
   Probe *probe = g_new0 (Probe, 1);
   cab_client_begin (self->client);
   probe->blob = cab_blob_ref (self);
+  probe->priority = priority == CAB_PRIORITY_READER ? 0 : 1;
   probe->done = func;
   probe->data = data;
   cab_http_run (self->client->blob_http, begin, probe);

@@ -87,6 +87,9 @@ static gboolean is_consistent (const CabRecords *self) {
   /* With this every offset below the length is a string that ends. */
   if (self->n_strings == 0 || self->strings[self->n_strings - 1] != '\0')
     return FALSE;
+  /* The shape of a row without fields is always there. */
+  if (self->n_words == 0)
+    return FALSE;
   for (guint32 i = 0; i < self->n_rows; i++)
     if (!is_row (self, i))
       return FALSE;

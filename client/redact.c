@@ -80,20 +80,31 @@ static gboolean is_encoded_end (const char *p) {
          g_ascii_strncasecmp (p, "%22", 3) == 0;
 }
 
-/* If a secret parameter begins at @p: the place of its value, and its length. */
-static const char *find_value (const char *p, const char *stops, gsize *len) {
-  gboolean encoded = FALSE;
+/* What is behind the name of a secret parameter at @p and its separator; NULL if there is none. */
+static const char *skip_name (const char *p, gboolean *encoded) {
   const char *value = NULL;
   for (gsize i = 0; i < G_N_ELEMENTS (secret_keys) && value == NULL; i++) {
     gsize key = match_word (p, secret_keys[i]);
     if (key > 0)
-      value = skip_separator (p + key, &encoded);
+      value = skip_separator (p + key, encoded);
   }
+  return value;
+}
+
+/* If a secret parameter begins at @p: the place of its value, and its length.  A value may be missing; what stands in
+ * its place is then the name of the next one, whose value is the secret. */
+static const char *find_value (const char *p, const char *stops, gsize *len) {
+  gboolean encoded = FALSE;
+  const char *value = skip_name (p, &encoded);
   if (value == NULL)
     return NULL;
   const char *end = value;
   while (*end != '\0' && strchr (stops, *end) == NULL && !(encoded && is_encoded_end (end)))
     end++;
+  gboolean ignored = FALSE;
+  const char *after = skip_name (value, &ignored);
+  if (after != NULL && after > end)
+    return NULL;
   *len = (gsize) (end - value);
   return *len > 0 ? value : NULL;
 }
@@ -121,9 +132,21 @@ static gsize measure_run (const char *p, gboolean *chance) {
   return len;
 }
 
+/* Length of the run at @p if it looks like a secret, else 0.  @measured is the end of the last run that was looked at: what
+ * is left of one that is no secret is none either, and a long one must not be measured from each of its characters. */
+static gsize measure_secret_run (const char *p, const char **measured) {
+  gboolean chance;
+  if (p < *measured)
+    return 0;
+  gsize len = measure_run (p, &chance);
+  *measured = p + len;
+  return len >= RUN_MIN && chance ? len : 0;
+}
+
 static char *redact (const char *text, const char *stops, gboolean runs) {
   GString *out = g_string_new (NULL);
   const char *p = text;
+  const char *measured = text;
   while (*p != '\0') {
     gsize len;
     gboolean chance;
@@ -139,7 +162,7 @@ static char *redact (const char *text, const char *stops, gboolean runs) {
                (len = measure_run (p + 7, &chance)) >= BEARER_MIN) {
       g_string_append (out, "Bearer " MARK);
       p += 7 + len;
-    } else if (runs && (len = measure_run (p, &chance)) >= RUN_MIN && chance) {
+    } else if (runs && (len = measure_secret_run (p, &measured)) > 0) {
       g_string_append (out, MARK);
       p += len;
     } else {

@@ -19,7 +19,7 @@ CabRecord cab_node_record (const CabNode *node, char id[CAB_NAME_SIZE]) {
 }
 
 static gboolean is_file (CabNodeKind kind) {
-  return kind == CAB_NODE_CAB || kind == CAB_NODE_MEMBER;
+  return kind == CAB_NODE_CAB || kind >= CAB_NODE_MEMBER;
 }
 
 /* Newest date of a list that is in memory. */
@@ -58,8 +58,12 @@ static gint64 time_of (CabFs *fs, CabNode *node) {
 
 static void set_times (CabFs *fs, gint64 when, gboolean file, struct stat *st) {
   /* Of a directory nothing may be known yet; of a file, a date that changed with each mount would make rsync copy. */
-  struct timespec unknown = file ? (struct timespec){0} : fs->started;
-  st->st_mtim = when == CAB_TIME_UNKNOWN ? unknown : (struct timespec){.tv_sec = (time_t) when};
+  struct timespec mtime = {0};
+  if (when != CAB_TIME_UNKNOWN)
+    mtime.tv_sec = (time_t) when;
+  else if (!file)
+    mtime = fs->started;
+  st->st_mtim = mtime;
   st->st_atim = st->st_ctim = st->st_mtim;
 }
 
@@ -72,8 +76,10 @@ static void fill_common (const CabFs *fs, guint64 ino, gboolean file, struct sta
                       .st_blksize = 4096};
 }
 
-/* Bytes of a CAB or a member that are here. */
+/* Bytes of a file that are here; of a stack trace all, in memory. */
 static guint64 bytes_of (CabFs *fs, CabNode *node) {
+  if (node->kind == CAB_NODE_TRACE)
+    return atomic_load (&node->size);
   char id[CAB_NAME_SIZE];
   CabRecord record = cab_node_record (node, id);
   CabScope scope = cab_node_scope (node);
@@ -100,7 +106,7 @@ gboolean cab_attr_know_size (CabFs *fs, CabNode *node, CabLook look) {
   gboolean known = atomic_load (&node->size) != CAB_SIZE_UNKNOWN;
   if (!is_file (node->kind))
     return TRUE;
-  if (node->kind == CAB_NODE_MEMBER || (known && look == CAB_LOOK_ASIDE))
+  if (node->kind >= CAB_NODE_MEMBER || (known && look == CAB_LOOK_ASIDE))
     return known;
   char id[CAB_NAME_SIZE];
   CabRecord record = cab_node_record (node, id);

@@ -113,19 +113,26 @@ static void raise_open_files (void) {
     g_info ("the limit of open files stays as it is: %s", g_strerror (errno));
 }
 
-/* RLIMIT_CORE alone does not hold where the kernel pipes core dumps into a program.  Not being dumpable also gives
- * /proc/self to root, which LeakSanitizer, as another user, cannot do without. */
+/* No core file fits into one byte, and where the kernel pipes core dumps into a program, one byte is what it takes as a
+ * no: a limit of none would not count there.  Who began with none cannot have one byte. */
 static void forbid_core_dumps (void) {
+  struct rlimit least = {1, 1};
   struct rlimit none = {0, 0};
-  setrlimit (RLIMIT_CORE, &none);
+  if (setrlimit (RLIMIT_CORE, &least) < 0)
+    setrlimit (RLIMIT_CORE, &none);
+}
+
+/* Not being dumpable also gives /proc/self to root, which LeakSanitizer, as another user, cannot do without. */
+static void forbid_tracing (void) {
 #ifndef UNDER_SANITIZER
   prctl (PR_SET_DUMPABLE, 0);
 #endif
 }
 
 void cab_daemon_harden (gboolean debug) {
+  forbid_core_dumps ();
   if (!debug)
-    forbid_core_dumps ();
+    forbid_tracing ();
   raise_open_files ();
   mallopt (M_ARENA_MAX, ARENAS_MAX);
 }

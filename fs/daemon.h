@@ -23,8 +23,8 @@ void cab_daemon_free (CabDaemon *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabDaemon, cab_daemon_free)
 
-/* Bearer tokens and dumps of other people's memory are in this process: keeps them out of core dumps and debuggers,
- * unless @debug; bounds the memory that malloc() keeps for threads; allows as many open files as there may be. */
+/* Bearer tokens and dumps of other people's memory are in this process: keeps them out of core dumps and, unless
+ * @debug, of debuggers; bounds the memory that malloc() keeps for threads; allows as many open files as there may be. */
 void cab_daemon_harden (gboolean debug);
 
 #endif

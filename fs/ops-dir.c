@@ -137,7 +137,7 @@ static void on_list (gpointer data, const CabListing *listing, const GError *err
 void cab_op_opendir (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info) {
   CabFs *fs = fuse_req_userdata (req);
   g_autoptr (CabNode) node = cab_tree_get (fs->tree, ino);
-  if (node == NULL || node->kind == CAB_NODE_CAB || node->kind == CAB_NODE_MEMBER) {
+  if (node == NULL || node->kind == CAB_NODE_CAB || node->kind >= CAB_NODE_MEMBER) {
     fuse_reply_err (req, node == NULL ? ESTALE : ENOTDIR);
     return;
   }

@@ -1,4 +1,4 @@
-/* ops-file.c - opening and reading CABs and members.
+/* ops-file.c - opening and reading CABs, members and stack traces.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -17,6 +17,7 @@ static CabFile *file_of (const struct fuse_file_info *info) {
 void cab_file_free (gpointer data) {
   CabFile *file = data;
   cab_content_unref (file->content);
+  g_clear_pointer (&file->text, g_bytes_unref);
   cab_node_unref (file->node);
   g_free (file);
 }
@@ -26,7 +27,8 @@ static void close_file (CabFs *fs, CabFile *file) {
     CAB_LOCK_SCOPE (&fs->lock);
     g_hash_table_steal (fs->open_files, file);
   }
-  cab_passthrough_leave (fs, file);
+  if (file->content != NULL)
+    cab_passthrough_leave (fs, file);
   /* How much of it is here has changed. */
   cab_notify_attributes (fs->notify, file->node->ino);
   cab_file_free (file);
@@ -81,10 +83,58 @@ static void on_open (gpointer data, CabContent *content, const GError *error) {
   cab_call_free (call);
 }
 
+/* A text is read past the kernel's pages, which are those of the inode: who has an older one open goes on with that. */
+static void reply_text (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabFile *file) {
+  guint64 size = g_bytes_get_size (file->text);
+  gboolean same = atomic_exchange (&file->node->size, size) == size;
+  {
+    CAB_LOCK_SCOPE (&fs->lock);
+    g_hash_table_add (fs->open_files, file);
+  }
+  info->fh = (guint64) (gsize) file;
+  info->direct_io = 1;
+  info->noflush = 1;
+  if (!same)
+    cab_notify_attributes (fs->notify, file->node->ino);
+  if (fuse_reply_open (req, info) != 0)
+    close_file (fs, file);
+}
+
+static void on_text (gpointer data, GBytes *text, const GError *error) {
+  CabCall *call = data;
+  if (error != NULL) {
+    cab_call_fail (call, error);
+    return;
+  }
+  fuse_req_t req = cab_call_take (call);
+  CabFile *file = g_new (CabFile, 1);
+  *file = (CabFile){.node = cab_node_ref (call->node), .text = g_bytes_ref (text)};
+  if (req != NULL)
+    reply_text (call->fs, req, &call->info, file);
+  else
+    cab_file_free (file);
+  cab_call_free (call);
+}
+
+/* Answers by the kind of what is opened. */
+static void open_node (CabFs *fs, CabNode *node, CabReach reach, CabCall *call) {
+  if (node->kind == CAB_NODE_MEMBER) {
+    cab_member_open (fs, node, reach, on_open, call);
+    return;
+  }
+  char id[CAB_NAME_SIZE];
+  CabRecord record = cab_node_record (node, id);
+  CabScope scope = cab_node_scope (node);
+  if (node->kind == CAB_NODE_TRACE)
+    cab_cache_stacktrace (fs->cache, &scope, id, reach, on_text, call);
+  else
+    cab_cache_open (fs->cache, &scope, &record, reach, on_open, call);
+}
+
 void cab_op_open (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info) {
   CabFs *fs = fuse_req_userdata (req);
   g_autoptr (CabNode) node = cab_tree_get (fs->tree, ino);
-  if (node == NULL || (node->kind != CAB_NODE_CAB && node->kind != CAB_NODE_MEMBER)) {
+  if (node == NULL || (node->kind != CAB_NODE_CAB && node->kind < CAB_NODE_MEMBER)) {
     fuse_reply_err (req, node == NULL ? ESTALE : EISDIR);
     return;
   }
@@ -95,14 +145,7 @@ void cab_op_open (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info) {
   CabReach reach = cab_fs_reach_bytes (fs, req, node);
   CabCall *call = cab_call_new (req, "open", node, NULL);
   call->info = *info;
-  if (node->kind == CAB_NODE_MEMBER) {
-    cab_member_open (fs, node, reach, on_open, call);
-    return;
-  }
-  char id[CAB_NAME_SIZE];
-  CabRecord record = cab_node_record (node, id);
-  CabScope scope = cab_node_scope (node);
-  cab_cache_open (fs->cache, &scope, &record, reach, on_open, call);
+  open_node (fs, node, reach, call);
 }
 
 void cab_op_release (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info) {
@@ -126,8 +169,19 @@ static void on_read (gpointer data, const void *bytes, gsize len, const GError *
   cab_call_free (call);
 }
 
+static void read_text (fuse_req_t req, GBytes *text, gsize size, guint64 off) {
+  gsize len;
+  const char *bytes = g_bytes_get_data (text, &len);
+  gsize from = (gsize) MIN (off, len);
+  fuse_reply_buf (req, bytes + from, MIN (size, len - from));
+}
+
 void cab_op_read (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *info) {
   CabFile *file = file_of (info);
+  if (file->text != NULL) {
+    read_text (req, file->text, size, (guint64) off);
+    return;
+  }
   g_autofree char *bytes = g_malloc (size);
   gsize got;
   if (cab_content_read_now (file->content, (guint64) off, size, bytes, &got))

@@ -52,7 +52,37 @@ static void on_lookup (gpointer data, CabMemberList *members, const GError *erro
   cab_call_free (call);
 }
 
+static void on_trace (gpointer data, GBytes *text, const GError *error) {
+  CabCall *call = data;
+  fuse_req_t req = cab_call_take (call);
+  if (req != NULL && text != NULL) {
+    CabNodeSeed seed = cab_dir_folder_seed (call->node, call->name);
+    seed.kind = CAB_NODE_TRACE;
+    seed.size = g_bytes_get_size (text);
+    cab_reply_node (call->fs, req, call->node, &seed);
+  } else if (req != NULL && g_error_matches (error, CAB_ERROR, CAB_ERROR_NOT_FOUND)) {
+    cab_reply_missing (call->fs, req, CAB_MISSING_S);
+  } else if (req != NULL) {
+    cab_reply_error (req, call->operation, call->node, call->name, error);
+  }
+  cab_call_free (call);
+}
+
+/* It has a size when the service has told it, and no byte of the CAB is looked at. */
+static void lookup_trace (CabFs *fs, fuse_req_t req, CabNode *open) {
+  char id[CAB_NAME_SIZE];
+  cab_node_record (open, id);
+  CabScope scope = cab_node_scope (open);
+  CabReach reach = cab_fs_reach (fs, req);
+  CabCall *call = cab_call_new (req, "lookup", open, CAB_MEMBER_RESERVED);
+  cab_cache_stacktrace (fs->cache, &scope, id, reach, on_trace, call);
+}
+
 void cab_member_lookup (CabFs *fs, fuse_req_t req, CabNode *node, const char *name) {
+  if (node->kind == CAB_NODE_OPEN && strcmp (name, CAB_MEMBER_RESERVED) == 0) {
+    lookup_trace (fs, req, node);
+    return;
+  }
   if (strlen (name) >= CAB_NAME_SIZE) {
     fuse_reply_err (req, ENAMETOOLONG);
     return;

@@ -36,8 +36,9 @@ struct CabFs {
 
 typedef struct {
   CabNode *node;
-  CabContent *content;
-  int backing; /* passthrough.h */
+  CabContent *content; /* or */
+  GBytes *text;        /* of a stack trace */
+  int backing;         /* passthrough.h */
 } CabFile;
 
 /* --- a request that waits --- */

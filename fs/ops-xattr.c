@@ -145,6 +145,7 @@ static Attributes attributes_of (CabFs *fs, CabNode *node) {
     add_member (&self, fs, node);
     break;
   case CAB_NODE_FOLDER:
+  case CAB_NODE_TRACE:
     break;
   }
   return self;

@@ -108,9 +108,10 @@ void cab_call_free (CabCall *call) {
   g_free (call);
 }
 
-/* Of CABs that the service lists, and says that this account cannot have, only what is in the cache is looked at. */
+/* Of CABs that the service lists, and says that this account cannot have, only what is in the cache is looked at: but for
+ * their stack traces, which are no bytes of theirs. */
 static gboolean is_undownloadable (const CabNode *node) {
-  const CabNode *cab = cab_node_cab (node);
+  const CabNode *cab = node->kind != CAB_NODE_TRACE ? cab_node_cab (node) : NULL;
   return cab != NULL && !cab->downloadable;
 }
 

@@ -37,7 +37,7 @@ static const struct {
 };
 
 static gboolean is_token_char (char c) {
-  return g_ascii_isalnum (c) || (c != '\0' && strchr ("-._~+/=", c) != NULL);
+  return g_ascii_isalnum (c) || (c != '\0' && strchr ("-._~+/=%", c) != NULL);
 }
 
 static const char *skip_blanks (const char *p) {
@@ -69,6 +69,20 @@ static const char *field_end (const char *p) {
   return p;
 }
 
+/* TRUE if what stands from @from to @to, in the place of a value, is the name of the next one: the value is missing. */
+static gboolean is_name (const char *from, const char *to) {
+  for (gsize i = 0; i < G_N_ELEMENTS (secrets); i++) {
+    gsize len = strlen (secrets[i].word);
+    if ((secrets[i].where != AFTER_SIGN && secrets[i].where != AFTER_EQUALS) ||
+        g_ascii_strncasecmp (from, secrets[i].word, len) != 0)
+      continue;
+    const char *value = skip_sign (from + len, secrets[i].where == AFTER_SIGN);
+    if (value != NULL && value > to)
+      return TRUE;
+  }
+  return FALSE;
+}
+
 /* The secret that belongs to a word: @p is behind the word.  FALSE if there is none. */
 static gboolean find_value (Where where, const char *word, const char *p, const char **from, const char **to) {
   switch (where) {
@@ -78,6 +92,8 @@ static gboolean find_value (Where where, const char *word, const char *p, const 
     if (*from == NULL)
       return FALSE;
     *to = field_end (*from);
+    if (is_name (*from, *to))
+      return FALSE;
     break;
   case NEXT_WORD:
     *from = skip_blanks (p);
@@ -108,7 +124,7 @@ static gboolean find_user_info (const char *p, const char **to) {
   for (const char *q = end; q > p; q--)
     if (q[-1] == '@') {
       *to = q - 1;
-      return TRUE;
+      return *to > p;
     }
   return FALSE;
 }

@@ -26,7 +26,7 @@ static CabNode *node_new (CabTree *tree, CabNode *parent, guint64 ino, const Cab
   atomic_init (&self->date, seed->date);
   atomic_init (&self->expires, seed->expires);
   atomic_init (&self->downloadable, seed->downloadable);
-  atomic_init (&self->size, seed->kind == CAB_NODE_MEMBER ? seed->size : CAB_SIZE_UNKNOWN);
+  atomic_init (&self->size, seed->kind >= CAB_NODE_MEMBER ? seed->size : CAB_SIZE_UNKNOWN);
   atomic_init (&self->member, seed->member);
   atomic_init (&self->version, 0);
   self->tree = tree;
@@ -95,7 +95,7 @@ static void update (CabNode *node, const CabNodeSeed *seed) {
   } else if (seed->kind == CAB_NODE_APPLICATION && seed->family != NULL) {
     atomic_store (&node->family, seed->family);
   }
-  if (seed->kind != CAB_NODE_MEMBER)
+  if (seed->kind < CAB_NODE_MEMBER)
     return;
   if (seed->size != CAB_SIZE_UNKNOWN)
     atomic_store (&node->size, seed->size);

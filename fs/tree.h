@@ -29,6 +29,7 @@ typedef enum {
   CAB_NODE_OPEN,   /* a CAB, open: beside it, a directory of its members */
   CAB_NODE_FOLDER, /* a directory in an archive */
   CAB_NODE_MEMBER, /* a file in an archive */
+  CAB_NODE_TRACE,  /* in an open CAB, hidden: the service's own stack trace of it */
 } CabNodeKind;
 
 /* Open files of a node: fs/passthrough.h. */
@@ -86,7 +87,7 @@ typedef struct {
   gint64 date;
   gint64 expires;
   gboolean downloadable;
-  guint64 size; /* of a member, or CAB_SIZE_UNKNOWN */
+  guint64 size; /* of a member, or CAB_SIZE_UNKNOWN; of a stack trace */
   CabMemberId member;
 } CabNodeSeed;
 

@@ -137,6 +137,8 @@ EmuFailure *emu_data_need_failure_locked (EmuApplication *application, const cha
   failure->fields = json_object ();
   failure->events = json_array ();
   failure->cabs = g_ptr_array_new_with_free_func (cab_unref);
+  failure->oldest = G_MAXINT64;
+  failure->newest = G_MININT64;
   g_hash_table_insert (application->failures, g_ascii_strdown (hash, -1), failure);
   g_ptr_array_add (application->failure_order, failure);
   return failure;
@@ -159,6 +161,8 @@ void emu_data_add_cab_locked (EmuData *self, EmuFailure *failure, EmuCab *cab) {
   } else {
     g_ptr_array_add (failure->cabs, emu_cab_ref (cab));
   }
+  failure->oldest = MIN (failure->oldest, cab->date);
+  failure->newest = MAX (failure->newest, cab->date);
   g_hash_table_replace (self->cabs, cab->id, cab);
 }
 

@@ -68,9 +68,10 @@ void emu_cab_unref (EmuCab *self);
 
 typedef struct {
   char *hash;
-  json_t *fields;  /* failureName, eventType, symbol, … */
-  GPtrArray *cabs; /* of EmuCab, in the order they were added; each a reference */
-  json_t *events;  /* further events without a CAB: array of {"date": seconds, "count": n} */
+  json_t *fields;        /* failureName, eventType, symbol, … */
+  GPtrArray *cabs;       /* of EmuCab, in the order they were added; each a reference */
+  json_t *events;        /* further events without a CAB: array of {"date": seconds, "count": n} */
+  gint64 oldest, newest; /* no CAB that ever was in it is outside */
 } EmuFailure;
 
 typedef struct {

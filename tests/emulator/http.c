@@ -59,7 +59,9 @@ const char *emu_request_unknown_param (EmuRequest *request, const char *const *k
 static char *decode (const char *text) {
   g_autofree char *blanks = g_strdelimit (g_strdup (text), "+", ' ');
   char *decoded = g_uri_unescape_string (blanks, NULL);
-  return decoded != NULL ? decoded : g_strdup ("");
+  if (decoded == NULL)
+    decoded = g_strdup ("");
+  return decoded;
 }
 
 GHashTable *emu_form_parse (const void *bytes, gsize len) {

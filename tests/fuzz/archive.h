@@ -1,5 +1,5 @@
-/* archive.h - all that the worker of cache/unpack.h does with an archive, within this process: lists it, extracts every
- * member, and checks what cache/unpack_reader.h promises, by assertions.
+/* archive.h - all that the worker of cache/unpack.h does with an archive, within this process: lists it,
+ * extracts every member, and checks what cache/unpack_reader.h promises, by assertions.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -3,11 +3,7 @@
  * An archive, as the worker that reads archives gets it: listed, and every member extracted.
  */
 #include "tests/fuzz/archive.h"
-
-#include <stddef.h>
-#include <stdint.h>
-
-int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size);
+#include "tests/fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput (const uint8_t *data, size_t size) {
   archive_try (data, size);

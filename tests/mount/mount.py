@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 PROGRAM = os.environ.get("CABFS", "build/fs/cabfs")
+BUILD = Path(os.environ.get("CABFS_EMULATOR", "build/asan/tests/emulator/cabfs-emulator")).resolve().parents[2]
 
 # What must not stand in any log: findings of sanitizers, failed assertions, and secrets.
 ALARMS = re.compile(
@@ -266,3 +267,48 @@ def tool(name):
     path = shutil.which(name)
     assert path is not None, f"{name} is not installed"
     return path
+
+
+def need(what, *names):
+    """Skips the test where one of the programs is not installed; fails it if CABFS_REQUIRE_<WHAT> is 1."""
+    import pytest
+    missing = [name for name in names if shutil.which(name) is None]
+    if not missing:
+        return
+    reason = f"not installed: {', '.join(missing)}; tests/install-packages brings what is missing"
+    if os.environ.get(f"CABFS_REQUIRE_{what.upper()}") == "1":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def stat_fields(place):
+    """/proc/PID/stat behind the name: state, parent, group, session, …"""
+    return (place / "stat").read_text().rpartition(")")[2].split()
+
+
+def processes(belongs):
+    """The numbers of processes for which @belongs("/proc/PID") is true; not of those that have ended."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            if stat_fields(place)[0] not in "ZX" and belongs(place):
+                found.append(int(place.name))
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+    return found
+
+
+def end_processes(left, patience=5):
+    """Ends those whose numbers @left() gives, until there are none: politely, and after @patience seconds by force."""
+    begin, told = time.monotonic(), set()
+    while pids := left():
+        sign = signal.SIGTERM if time.monotonic() - begin < patience else signal.SIGKILL
+        assert time.monotonic() - begin < patience + 30, f"they do not end: {pids}"
+        for pid in pids:
+            if (pid, sign) not in told:
+                told.add((pid, sign))
+                try:
+                    os.kill(pid, sign)
+                except ProcessLookupError:
+                    pass
+        time.sleep(0.02)

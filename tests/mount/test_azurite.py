@@ -9,15 +9,13 @@ import random
 import subprocess
 import time
 import uuid
-from pathlib import Path
 
 import pytest
 
 import azurite as service
 from conftest import APP, FAILURE
-from mount import read_at, tool, xattrs
+from mount import BUILD, read_at, tool, xattrs
 
-BUILD = Path(os.environ.get("CABFS_EMULATOR", "build/asan/tests/emulator/cabfs-emulator")).resolve().parents[2]
 PAYLOADS = BUILD / "tests/emulator"
 DATE = int(time.time()) // 3600 * 3600 - 86400
 LIFE = 3600

@@ -5,16 +5,21 @@ The program is named by the environment variable CABFS.  Mounting makes no reque
 do for the service.
 """
 import os
+import pathlib
 import re
+import resource
+import shutil
 import signal
 import stat
 import subprocess
+import tempfile
 import time
 
 import pytest
 
 PROGRAM = os.environ.get('CABFS')
 PATIENCE = 20
+NOBODY = 65534
 
 pytestmark = pytest.mark.skipif(not PROGRAM, reason='CABFS does not name the program')
 
@@ -39,6 +44,7 @@ class Place:
         self.config = home / '.config' / 'cabfs' / 'cabfs.conf'
         self.config.parent.mkdir(parents=True)
         (home / 'token').write_text('header.payload.signature\n')
+        self.prefix = []
         self.environment = {'PATH': os.environ['PATH'], 'HOME': str(home)}
         for name in ('ASAN_OPTIONS', 'LSAN_OPTIONS', 'UBSAN_OPTIONS'):
             if name in os.environ:
@@ -51,9 +57,10 @@ class Place:
         return subprocess.run([PROGRAM, *map(str, arguments)], env={**self.environment, **environment}, cwd=self.home,
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
 
-    def start(self, *arguments):
-        return subprocess.Popen([PROGRAM, *map(str, arguments)], env=self.environment, cwd=self.home, text=True,
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    def start(self, *arguments, **more):
+        return subprocess.Popen([*self.prefix, PROGRAM, *map(str, arguments)], env=self.environment, cwd=self.home,
+                                text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                **more)
 
 
 @pytest.fixture
@@ -273,13 +280,71 @@ def test_auto_unmount(place):
     wait_for(lambda: mount_line(place.mountpoint) is None, 'the mount stays')
 
 
+def dumps_core(process):
+    """Whether a process leaves a core dump when it is told to end with one."""
+    process.send_signal(signal.SIGQUIT)
+    _, status = os.waitpid(process.pid, 0)
+    process.returncode = -signal.SIGQUIT
+    return os.WCOREDUMP(status)
+
+
 @needs_fuse
-def test_not_traced(place):
-    """A program of the same user can neither look into it nor get a core dump of it."""
-    process = place.start('-f', '-o', 'log-level=info', 'contoso', 'mnt')
+@pytest.mark.parametrize('how', ['-f', '-d'])
+def test_no_core_dump(place, how):
+    """It leaves no core dump, not even where one is wanted."""
+    def want():
+        resource.setrlimit(resource.RLIMIT_CORE, 2 * (resource.getrlimit(resource.RLIMIT_CORE)[1],))
+
+    if resource.getrlimit(resource.RLIMIT_CORE)[1] == 0:
+        pytest.skip('core dumps are forbidden here anyway')
+    if not dumps_core(subprocess.Popen(['sleep', '60'], cwd=place.home, preexec_fn=want)):
+        pytest.skip('core dumps are not made here')
+    process = place.start(how, '-o', 'log-level=info', 'contoso', 'mnt', preexec_fn=want)
     wait_line(process, 'is mounted')
-    with open('/proc/%d/limits' % process.pid, encoding='utf-8') as limits:
-        core = [line for line in limits if line.startswith('Max core file size')]
-    process.terminate()
+    assert resource.prlimit(process.pid, resource.RLIMIT_CORE)[1] <= 1  # where it would be piped, too
+    assert not dumps_core(process)
     process.communicate(timeout=PATIENCE)
-    assert core[0].split()[4:6] == ['0', '0']
+
+
+def is_sanitized():
+    with open(PROGRAM, 'rb') as file:
+        return b'__asan_init' in file.read()
+
+
+@pytest.fixture
+def other_user():
+    """A place of somebody who is not root, and the words that make a command his."""
+    if os.geteuid() != 0:
+        pytest.skip('only root can be somebody else')
+    home = pathlib.Path(tempfile.mkdtemp(prefix='cabfs-other-'))
+    place = Place(home)
+    place.write(WORKING)
+    for path in (home, *home.rglob('*')):
+        os.chown(path, NOBODY, NOBODY)
+    place.prefix = ['setpriv', '--reuid=%d' % NOBODY, '--regid=%d' % NOBODY, '--clear-groups']
+    yield place
+    if mount_line(place.mountpoint):
+        subprocess.run(['fusermount3', '-u', '-z', place.mountpoint], check=False)
+    shutil.rmtree(home)
+
+
+@needs_fuse
+@pytest.mark.parametrize('how, traced', [('-f', False), ('-d', True)])
+def test_not_traced(other_user, how, traced):
+    """Other programs of its user cannot look into it, unless it is to be debugged; it works all the same."""
+    traced = traced or is_sanitized()  # LeakSanitizer looks into the process as another one does
+    process = other_user.start(how, '-o', 'log-level=info', 'contoso', 'mnt')
+    wait_line(process, 'is mounted')
+    place = pathlib.Path('/proc', str(process.pid))
+    assert 'Uid:\t%d\t' % NOBODY in (place / 'status').read_text()
+    assert ((place / 'environ').stat().st_uid == NOBODY) == traced
+    look = [*other_user.prefix, 'cat', '/proc/%d/environ' % process.pid, '/proc/%d/maps' % process.pid]
+    looked = subprocess.run(look, capture_output=True, check=False)
+    assert (looked.returncode == 0) == traced, looked.stderr
+    listing = subprocess.run([*other_user.prefix, 'ls', '-a', other_user.mountpoint], capture_output=True, text=True,
+                             check=True)
+    assert listing.stdout.split() == ['.', '..']
+    process.terminate()
+    _, rest = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, rest
+    assert mount_line(other_user.mountpoint) is None

@@ -270,6 +270,45 @@ def test_ls_l_asks_once_for_each(emulator, mount):
     assert emulator.counters(cabs=False)["requests"] == 0
 
 
+@pytest.mark.parametrize("index", [0, 1, 8, 17, 99])
+def test_stat_of_one_is_one_head(emulator, mount, index):
+    """Who wants one CAB's size pays for one, wherever it is in the list."""
+    emulator.add_cabs(APP, FAILURE, count=100, size=1000)
+    cab = sorted(emulator.cabs(), key=lambda cab: cab["id"])[index]
+    assert os.stat(mount().cab(cab)).st_size == 1000
+    assert blob_requests(emulator) == {"head": 1, "get": 0}
+
+
+def test_ls_l_keeps_connections_busy(emulator, mount):
+    """As many HEADs are under way as there may be connections, and one that is late does not stop the others."""
+    emulator.add_cabs(APP, FAILURE, count=400, size=1000)
+    cabs = sorted(emulator.cabs(), key=lambda cab: cab["id"])
+    path = mount(size_connections=8).path / APP / FAILURE
+    emulator.fault("latency", "blob-head", ms=10)
+    hold = emulator.fault("hold", "blob-head", path=cabs[200]["id"])
+    reader = Reader(long_listing, path)
+    emulator.wait_held(1)
+    emulator.wait_requests("blob-head", 200 + 100)
+    assert emulator.counters(cabs=False)["concurrent"]["blobMax"] == 8
+    emulator.clear_faults(hold)
+    assert len(reader.get()) == 400
+    assert blob_requests(emulator) == {"head": 400, "get": 0}
+
+
+def test_ls_l_of_a_list_from_disk(emulator, mount):
+    """Without addresses in the list there is one question for all of them, not one for each day or each CAB."""
+    emulator.add_cabs(APP, FAILURE, count=3000, size=1000, step=DAY // 105, reply=False)
+    mounted = mount()
+    path = mounted.path / APP / FAILURE
+    assert len(os.listdir(path)) == 3000
+    mounted.remount()
+    emulator.reset_counters()
+    emulator.fault("latency", "*", ms=10)
+    assert len(long_listing(path)) == 3000
+    assert blob_requests(emulator) == {"head": 3000, "get": 0}
+    assert emulator.requests("batch") <= 31 + 30, "those in the meantime have to be located"
+
+
 def test_ls_l_by_several(emulator, mount):
     """Five at a time ask no more often."""
     emulator.add_cabs(APP, FAILURE, count=300, size={"min": 0, "max": 10**9})

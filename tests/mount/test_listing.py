@@ -111,12 +111,12 @@ def test_application_lists_its_failures(emulator, mount):
 # --- names ----------------------------------------------------------------------------------------------------------
 
 PROBES = [".git", ".Trash", ".Trash-1000", ".hidden", ".sh_thumbnails", ".directory", "desktop.ini", "autorun.inf",
-          "foo", "x.txt", "ABC.cab.d", "a b", "ä", "a\nb", "-", "~", "con"]
+          "foo", "x.txt", "ABC.cab.dd", "a b", "ä", "a\nb", "-", "~", "con"]
 NO_APPLICATION = ["1234567", "1" * 21, "9nblgggz5qdr", "9NBLGGGZ5QD", "9NBLGGGZ5QDRR", "1234567a", "12345678.",
                   FAILURE, "0x12345678"]
 NO_FAILURE = ["a" * 15, "1" * 15, "a1" * 33, "a" * 16, "-" * 36, "a1b2c3d4_e5f6a7b8",
               "1fd83f6d-9fe0-96ec-2c47.cab", "a" * 255]
-NO_CAB = [".cab", "..cab", ".a.cab", "a b.cab", "a.CAB", "a.cab.", "a.cab.d", "a.zip", "ä.cab", "a:b.cab",
+NO_CAB = [".cab", "..cab", ".a.cab", "a b.cab", "a.CAB", "a.cab.", ".a.cab.d", "a.zip", "ä.cab", "a:b.cab",
           "a" * 129 + ".cab", FAILURE]
 
 
@@ -321,6 +321,63 @@ def test_other_directories_go_on(emulator, mount):
     assert Reader(listed, root / APP).get(5) == sorted([FAILURE, OTHER_FAILURE])
     emulator.clear_faults(hold)
     assert len(reader.get()) == 1
+
+
+@pytest.mark.parametrize("connections", [1, 4, 9])
+def test_pages_side_by_side(emulator, mount, connections):
+    """Pages of a long list are asked for as many at a time as `api-connections` says, and the list is right."""
+    ids = emulator.add_cabs(APP, FAILURE, count=3210)
+    emulator.fault("latency", "batch", ms=30)
+    mounted = mount(api_connections=connections)
+    assert listed(mounted.path / APP / FAILURE) == file_names(ids)
+    assert emulator.counters(cabs=False)["concurrent"]["max"] == connections
+    assert 33 <= emulator.requests("batch") <= 34
+
+
+@pytest.mark.parametrize("form", [None, "absent", "absolute"])
+@pytest.mark.parametrize("pages", [2, 3, 4, 5, 12, 13, 100])
+def test_pages_beyond_the_end(emulator, mount, pages, form):
+    """Where nothing but an empty page shows the end, that one and at most one more is asked for in vain."""
+    emulator.add_cabs(APP, FAILURE, count=100 * pages, reply=False)
+    emulator.fault("latency", "batch", ms=1, maxMs=9)
+    if form is not None:
+        emulator.fault("next-link", "batch", form=form)
+    assert len(listed(mount().path / APP / FAILURE)) == 100 * pages
+    assert pages + 1 <= emulator.requests("batch") <= pages + 2
+    skips = [int(question["skip"]) for question in questions(emulator, "batch")]
+    assert len(set(skips)) == len(skips) and set(range(0, 100 * pages, 100)) <= set(skips)
+
+
+@pytest.mark.parametrize("fault, arguments", [
+    ("status", {"status": 429, "retryAfter": 0}), ("status", {"status": 503}), ("status", {"status": 401}),
+    ("drop", {"how": "reset"}), ("short", {"after": 700})], ids=str)
+def test_fault_among_pages(emulator, mount, fault, arguments):
+    """One page of many that is refused or broken off is asked for again, and no other."""
+    ids = emulator.add_cabs(APP, FAILURE, count=2345)
+    emulator.fault("latency", "batch", ms=5, maxMs=20)
+    emulator.fault(fault, "batch", count=2, skip=7, **arguments)
+    assert listed(mount().path / APP / FAILURE) == file_names(ids)
+    assert 24 + 2 <= emulator.requests("batch") <= 25 + (2 if fault != "status" or arguments["status"] != 401 else 6)
+
+
+@pytest.mark.parametrize("skip", [100, 300, 1100, 1200])
+def test_page_that_never_comes(emulator, mount, skip):
+    """A list that lacks a page is an error, not a directory that lacks files."""
+    emulator.add_cabs(APP, FAILURE, count=1234, reply=False)
+    emulator.fault("status", "batch", status=500, path=f"&skip={skip}")
+    path = mount(retries=1).path / APP
+    assert errno_of(os.listdir, path / FAILURE) == "EIO"
+    emulator.clear_faults()
+    assert wait_until(lambda: errno_of(os.listdir, path / FAILURE) is None, "a good list")
+    assert len(listed(path / FAILURE)) == 1234
+
+
+def test_pages_beyond_the_end_that_fail(emulator, mount):
+    """What the service says of pages that there are not is no error of the list, and does not hold it up."""
+    ids = emulator.add_cabs(APP, FAILURE, count=1234)
+    for skip in range(1300, 3000, 100):
+        emulator.fault("status", "batch", status=500, path=f"&skip={skip}")
+    assert listed(mount().path / APP / FAILURE) == file_names(ids)
 
 
 # --- services that answer oddly -------------------------------------------------------------------------------------

@@ -241,6 +241,8 @@ def test_service_gone_at_start(emulator, directory):
         emulator.add_cabs(APP, FAILURE, count=2)
         within(10, lambda: errno_of(os.listdir, m.path / APP) is None, "the service is not asked again")
         assert os.listdir(m.path / APP) == [FAILURE]
+        # That it failed is remembered for a second of its own.
+        within(10, lambda: errno_of(os.listdir, m.path / APP / FAILURE) is None, "its CABs are not asked for again")
         for cab in emulator.cabs():
             m.verify(cab)
 

@@ -7,6 +7,7 @@ import re
 import socket
 import threading
 import urllib.parse
+from pathlib import Path
 
 import pytest
 
@@ -168,10 +169,53 @@ def test_no_secret_anywhere(emulator, directory):
 
 
 def check_process(pid, secrets):
-    for name in ("cmdline", "comm", "mountinfo"):
+    for name in ("cmdline", "comm", "environ", "mountinfo"):
         with open(f"/proc/{pid}/{name}", "rb") as file:
             data = file.read()
         assert not any(secret.encode() in data for secret in secrets), name
+
+
+def helpers(m):
+    """Processes that have to do with a mount, besides cabfs: pid and name."""
+    found = {}
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            status = dict(line.split(":\t", 1) for line in (place / "status").read_text().splitlines())
+            mine = status["PPid"] == str(m.process.pid) or str(m.path) in (place / "cmdline").read_text()
+            if mine and int(place.name) not in (m.process.pid, os.getpid()):
+                found[int(place.name)] = status["Name"]
+    return found
+
+
+@pytest.mark.parametrize("source", ["environment", "command", "file"])
+def test_environment(emulator, directory, source):
+    """A secret in the environment is for cabfs alone: neither what it starts nor who looks at it gets it."""
+    emulator.config(clientSecret=SECRET)
+    emulator.add_cabs(APP, FAILURE, size=5000)
+    config = emulator.config()
+    variables = {"AZURE_TENANT_ID": config["tenant"], "AZURE_CLIENT_ID": config["clientId"],
+                 "AZURE_CLIENT_SECRET": SECRET}
+    options = {"tenant": None, "client_id": None, "client_secret_file": None}
+    token, seen = directory / "token", directory / "seen"
+    token.write_text(emulator.token())
+    if source == "command":
+        options["token_command"] = f"tr '\\0' '\\n' < /proc/$$/environ > {seen}; cat /proc/$$/cmdline >> {seen}; cat {token}"
+    elif source == "file":
+        options["token_file"] = str(token)
+    secrets = {SECRET, emulator.token(), token.read_text()}
+    with Mount(emulator, directory, driver=[APP], environment=variables, **options) as m:
+        m.verify(emulator.cabs()[0])
+        check_process(m.process.pid, secrets)
+        started = helpers(m)
+        assert "fusermount3" in started.values() or os.geteuid() != 0  # it waits to clear the mount
+        for pid in started:
+            with contextlib.suppress(PermissionError):  # it is root's
+                check_process(pid, secrets)
+        if source == "command":
+            text = seen.read_text()
+            assert "AZURE_TENANT_ID=" in text and "/proc/$$/environ" in text
+            check_texts([text], secrets)
+    assert emulator.requests("login") == (1 if source == "environment" else 0)
 
 
 def check_texts(texts, secrets):

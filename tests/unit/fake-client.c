@@ -24,7 +24,7 @@ static struct {
   pthread_mutex_t lock;
   pthread_cond_t changed;
   GQueue requests;
-  guint counts[3];
+  guint counts[FAKE_KINDS];
   gboolean stopped;
   guint64 size;
   char etag[64];
@@ -101,6 +101,8 @@ static void refuse (FakeRequest *request) {
   g_autoptr (GError) error = cancelled ();
   if (request->kind == FAKE_LIST)
     fake_answer_list (request, NULL, error);
+  else if (request->kind == FAKE_STACKTRACE)
+    fake_answer_stacktrace (request, NULL, error);
   else if (request->kind == FAKE_PROBE)
     fake_answer_probe (request, error);
   else
@@ -139,6 +141,11 @@ void fake_answer_list (FakeRequest *request, CabRecords *records, const GError *
   if (error == NULL && request->list.progress != NULL)
     request->list.progress (request->data);
   request->list.done (request->data, records, error);
+  request_free (request);
+}
+
+void fake_answer_stacktrace (FakeRequest *request, GBytes *text, const GError *error) {
+  request->stacktrace (request->data, text, error);
   request_free (request);
 }
 
@@ -201,6 +208,26 @@ void cab_client_list (CabClient *self, const CabScope *scope, const CabListSink 
     refuse (request);
 }
 
+gboolean cab_client_has_stacktrace (const CabScope *scope) {
+  return !g_str_equal (scope->family, "driver");
+}
+
+void cab_client_stacktrace (CabClient *self, const CabScope *scope, const char *cab_id, CabStacktraceDone done,
+                            gpointer data) {
+  if (!cab_client_has_stacktrace (scope)) {
+    g_autoptr (GError) error = g_error_new_literal (CAB_ERROR, CAB_ERROR_NOT_FOUND, "no such call");
+    done (data, NULL, error);
+    return;
+  }
+  FakeRequest *request = g_new0 (FakeRequest, 1);
+  request->kind = FAKE_STACKTRACE;
+  request->id = g_strdup (cab_id);
+  request->stacktrace = done;
+  request->data = data;
+  if (!push (request))
+    refuse (request);
+}
+
 CabBlob *cab_blob_new (CabClient *client, const CabScope *scope, const CabRecord *record) {
   CabBlob *self = g_new0 (CabBlob, 1);
   cab_ref_init (&self->refs);
@@ -220,7 +247,7 @@ void cab_blob_unref (CabBlob *self) {
   g_free (self);
 }
 
-void cab_blob_probe (CabBlob *self, CabProbeDone done, gpointer data) {
+void cab_blob_probe (CabBlob *self, CabPriority priority, CabProbeDone done, gpointer data) {
   FakeRequest *request = g_new0 (FakeRequest, 1);
   request->kind = FAKE_PROBE;
   request->probe = done;

@@ -17,12 +17,13 @@ void fake_set_blob (guint64 size, const char *etag);
 void fake_set_bytes (GBytes *bytes, const char *etag);
 guchar fake_byte (guint64 off);
 
-typedef enum { FAKE_LIST, FAKE_PROBE, FAKE_GET } FakeKind;
+typedef enum { FAKE_LIST, FAKE_STACKTRACE, FAKE_PROBE, FAKE_GET, FAKE_KINDS } FakeKind;
 
 typedef struct {
   FakeKind kind;
   CabListSink list; /* of FAKE_LIST */
   gpointer data;
+  CabStacktraceDone stacktrace; /* of FAKE_STACKTRACE */
   CabProbeDone probe;    /* of FAKE_PROBE */
   char *id;              /* of the CAB; of FAKE_LIST, the scope as text */
   CabTransfer *transfer; /* of FAKE_GET, a reference */
@@ -37,6 +38,7 @@ guint fake_count (FakeKind kind);
 
 /* Answers and frees. */
 void fake_answer_list (FakeRequest *request, CabRecords *records, const GError *error);
+void fake_answer_stacktrace (FakeRequest *request, GBytes *text, const GError *error);
 void fake_answer_probe (FakeRequest *request, const GError *error);
 
 /* Facts, then @len bytes (at most what was asked for, at most what there is) in pieces of at most @piece, then done

@@ -188,7 +188,7 @@ void rig_get (CabBlob *blob, guint64 off, guint64 len, const char *etag, Outcome
 }
 
 void rig_probe (CabBlob *blob, Outcome *outcome) {
-  cab_blob_probe (blob, outcome_probed, outcome);
+  cab_blob_probe (blob, CAB_PRIORITY_READER, outcome_probed, outcome);
   latch_wait (&outcome->latch, 1);
 }
 

@@ -1,4 +1,5 @@
-/* rogue-unpack.h - what rogue-unpack does, by the ordinal of the member, or the size of the archive, of its job.
+/* rogue-unpack.h - what rogue-unpack does, by the ordinal of the member, or the size of the archive, of its
+ * job.
  *
  * SPDX-License-Identifier: MIT
  */

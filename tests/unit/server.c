@@ -303,6 +303,14 @@ guint server_count (Server *self, const char *what) {
   return count_locked (self, what);
 }
 
+guint server_count_with (Server *self, const char *part) {
+  CAB_LOCK_SCOPE (&self->lock);
+  guint count = 0;
+  for (guint i = 0; i < self->log->len; i++)
+    count += strstr (self->log->pdata[i], part) != NULL ? 1 : 0;
+  return count;
+}
+
 char *server_request (Server *self, const char *what, guint nth) {
   CAB_LOCK_SCOPE (&self->lock);
   for (guint i = 0; i < self->log->len; i++)

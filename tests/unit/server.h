@@ -53,6 +53,8 @@ void server_blob (Exchange *exchange, const char *bytes, gsize len, const char *
 
 /* In the test.  @what is a prefix of "METHOD /path?query". */
 guint server_count (Server *self, const char *what);
+/* How many had @part anywhere in that. */
+guint server_count_with (Server *self, const char *part);
 /* The @nth such request's header lines of interest: "Range: …\nIf-Match: …\nAuthorization: …\n", or NULL. */
 char *server_request (Server *self, const char *what, guint nth);
 /* Waits until there were @count such requests; fails the test after 20 s. */

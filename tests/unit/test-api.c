@@ -318,6 +318,48 @@ static void test_page_end (void) {
   }
 }
 
+/* What an answer tells of the pages behind it. */
+static void test_page_signs (void) {
+  static const struct {
+    guint n;
+    const char *more;
+    guint surplus;
+    gboolean linked;
+    guint64 link_skip, total;
+  } cases[] = {
+      {3, "", 0, FALSE, CAB_SKIP_UNKNOWN, 0},
+      {3, ",\"TotalCount\":5000", 0, FALSE, CAB_SKIP_UNKNOWN, 5000},
+      {3, ",\"totalcount\":\"18446744073709551615\"", 0, FALSE, CAB_SKIP_UNKNOWN, G_MAXUINT64},
+      {3, ",\"TotalCount\":-1", 0, FALSE, CAB_SKIP_UNKNOWN, 0},
+      {3, ",\"TotalCount\":7.5", 0, FALSE, CAB_SKIP_UNKNOWN, 0},
+      {3, ",\"TotalCount\":{}", 0, FALSE, CAB_SKIP_UNKNOWN, 0},
+      {3, ",\"@nextLink\":null", 0, FALSE, CAB_SKIP_UNKNOWN, 0},
+      {3, ",\"@nextLink\":\"x?top=100&skip=300\"", 0, TRUE, 300, 0},
+      {3, ",\"@nextLink\":\"https://h/x?SKIP=300&top=100#f\"", 0, TRUE, 300, 0},
+      {3, ",\"@nextLink\":\"x?noskip=1&skip=0\"", 0, TRUE, 0, 0},
+      {3, ",\"@nextLink\":\"x&skip=300\"", 0, TRUE, CAB_SKIP_UNKNOWN, 0},
+      {3, ",\"@nextLink\":\"x?skip=\"", 0, TRUE, CAB_SKIP_UNKNOWN, 0},
+      {3, ",\"@nextLink\":\"x?skip=3e2\"", 0, TRUE, CAB_SKIP_UNKNOWN, 0},
+      {3, ",\"@nextLink\":\"x?skip\"", 0, TRUE, CAB_SKIP_UNKNOWN, 0},
+      {3, ",\"@nextLink\":\"x?&&=%zz&skip\"", 0, TRUE, CAB_SKIP_UNKNOWN, 0},
+      {100, "", 0, FALSE, CAB_SKIP_UNKNOWN, 0},
+      {117, "", 17, FALSE, CAB_SKIP_UNKNOWN, 0},
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_autofree char *answer = make_answer (0, cases[i].n, cases[i].more);
+    CabPage page;
+    g_assert_true (cab_api_parse_page (&cab_list, 0, answer, strlen (answer), NULL, &page, NULL));
+    g_test_message ("%s", cases[i].more);
+    g_assert_cmpuint (page.rows, ==, MIN (cases[i].n, 100));
+    g_assert_cmpuint (page.added, ==, 0);
+    g_assert_cmpint (page.last, ==, cases[i].n < 100 && !cases[i].linked);
+    g_assert_cmpuint (page.surplus, ==, cases[i].surplus);
+    g_assert_cmpint (page.linked, ==, cases[i].linked);
+    g_assert_cmpuint (page.link_skip, ==, cases[i].link_skip);
+    g_assert_cmpuint (page.total, ==, cases[i].total);
+  }
+}
+
 /* A page of hits may have no new failure and all the same not be the last: other days of those that are known. */
 static void test_page_end_of_hits (void) {
   GString *answers[2];
@@ -559,6 +601,7 @@ int main (int argc, char **argv) {
   g_test_add_func ("/api/none", test_none);
   add_answers ();
   g_test_add_func ("/api/page-end", test_page_end);
+  g_test_add_func ("/api/page-signs", test_page_signs);
   g_test_add_func ("/api/page-end-of-hits", test_page_end_of_hits);
   g_test_add_func ("/api/no-such-list", test_no_such_list);
   g_test_add_func ("/api/errors", test_errors);

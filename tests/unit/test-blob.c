@@ -704,7 +704,7 @@ static void test_pauses_host (void) {
   server_wait (scene.rig->blobs, GET_BLOB, 1);
   g_usleep (50000); /* the answer is on its way, and nothing tells when it is there */
   cab_transfer_unref (cab_blob_get (blob, 0, 10, NULL, CAB_PRIORITY_READER, &outcome_sink, &second));
-  cab_blob_probe (blob, outcome_probed, &probe);
+  cab_blob_probe (blob, CAB_PRIORITY_READER, outcome_probed, &probe);
   latch_wait (&probe.latch, 1);
   g_assert_cmpint (g_get_monotonic_time () - start, >=, 950000);
   latch_wait (&first.latch, 1);
@@ -863,7 +863,7 @@ static void test_priority (void) {
   cab_transfer_unref (cab_blob_get (blob, 200, 10, NULL, CAB_PRIORITY_READER, &outcome_sink, &reader));
   cab_transfer_set_priority (d, CAB_PRIORITY_READER);
   OUTCOME (after); /* of the jobs above */
-  cab_blob_probe (blob, outcome_probed, &after);
+  cab_blob_probe (blob, CAB_PRIORITY_READER, outcome_probed, &after);
   latch_wait (&after.latch, 1);
   server_release (scene.rig->blobs);
   latch_wait (&ahead.latch, 1);
@@ -888,7 +888,7 @@ static void test_free_with_all_under_way (void) {
       transfers[i] = cab_blob_get (i % 2 == 0 ? with : without, 0, 10, NULL, CAB_PRIORITY_AHEAD, &outcome_sink,
                                    &outcomes[i]);
     else if (i % 3 == 1)
-      cab_blob_probe (with, outcome_probed, &outcomes[i]);
+      cab_blob_probe (with, CAB_PRIORITY_READER, outcome_probed, &outcomes[i]);
     else
       cab_client_list (scene.rig->client, scene.rig->scope, &outcome_list_sink, &outcomes[i]);
   }
@@ -897,7 +897,7 @@ static void test_free_with_all_under_way (void) {
   for (guint i = 0; i < MANY; i++)
     g_assert_cmpuint (outcomes[i].ends, ==, 1);
   OUTCOME (late);
-  cab_blob_probe (with, outcome_probed, &late);
+  cab_blob_probe (with, CAB_PRIORITY_READER, outcome_probed, &late);
   latch_wait (&late.latch, 1);
   rig_assert_error (&late, CAB_ERROR_CANCELLED);
   for (guint i = 0; i < MANY; i++) {

@@ -260,10 +260,29 @@ static void test_size_alone (Fixture *f, gconstpointer unused) {
   g_assert_cmpuint (fake_count (FAKE_PROBE), ==, 1);
 }
 
-static void test_size_walk (Fixture *f, gconstpointer unused) {
+/* Who looks at one CAB pays for one, wherever it is in the list; who looks at one near behind it too is walking. */
+static void test_size_second (Fixture *f, gconstpointer unused) {
+  static const char *const lone[] = {"cab-00000", "cab-00009", "cab-00500", "cab-00499", "cab-00900"};
   list_once (f, 1000);
-  for (guint i = 0; i < 1000; i++) {
-    g_autofree char *id = g_strdup_printf ("cab-%05u", i);
+  for (guint i = 0; i < G_N_ELEMENTS (lone); i++) {
+    g_auto (Result) result = RESULT_INIT;
+    ask_size (f, lone[i], &result);
+    answer_probes (1);
+    wait_for (&result);
+    g_assert_cmpuint (fake_count (FAKE_PROBE), ==, i + 1);
+  }
+  g_auto (Result) next = RESULT_INIT;
+  ask_size (f, "cab-00902", &next);
+  g_assert_cmpuint (fake_count (FAKE_PROBE), ==, G_N_ELEMENTS (lone) + 1 + 16);
+  while (calls_of (&next) == 0)
+    answer_probes (1);
+}
+
+/* Walks down the list, answering what a step needs and no more.  @swap: index bits that are turned around, as when
+ * several threads walk. */
+static void walk (Fixture *f, guint end, guint swap) {
+  for (guint i = 0; i < end; i++) {
+    g_autofree char *id = g_strdup_printf ("cab-%05u", i ^ swap);
     guint64 size;
     if (cab_cache_peek_size (f->cache, f->scope, id, CAB_LOOK_WALK, &size))
       continue;
@@ -271,11 +290,49 @@ static void test_size_walk (Fixture *f, gconstpointer unused) {
     ask_size (f, id, &result);
     while (calls_of (&result) == 0)
       answer_probes (1);
-    g_assert_cmpuint (fake_count (FAKE_PROBE), <=, i + 1 + 4 * 8 + 1);
+    g_assert_cmpuint (fake_count (FAKE_PROBE), <=, i + swap + 1 + 16 * 8);
   }
+}
+
+static void test_size_walk (Fixture *f, gconstpointer swap) {
+  list_once (f, 1000);
+  walk (f, 1000, GPOINTER_TO_UINT (swap));
   while (fake_count (FAKE_PROBE) < 1000)
     answer_probes (1);
   g_assert_cmpuint (fake_count (FAKE_PROBE), ==, 1000); /* each exactly once */
+}
+
+/* The HEADs ahead of a walker keep the connections busy for many round trips, so that one answer that is late stops
+ * only him. */
+static void test_size_walk_depth (Fixture *f, gconstpointer swap) {
+  list_once (f, 1000);
+  walk (f, 300, GPOINTER_TO_UINT (swap));
+  g_assert_cmpuint (fake_count (FAKE_PROBE), >=, 300 + (16 - 2) * 8);
+}
+
+/* A list from disk has no addresses, and a question for each would cost more than the list: so one CAB at a time is
+ * asked for until it is there. */
+static void test_size_walk_without_addresses (Fixture *f, gconstpointer unused) {
+  list_once (f, 1000);
+  close_cache (f);
+  open_cache (f, 60000);
+  list_known (f);
+  g_auto (Result) first = RESULT_INIT, second = RESULT_INIT, third = RESULT_INIT;
+  ask_size (f, "cab-00000", &first);
+  ask_size (f, "cab-00001", &second);
+  g_assert_cmpuint (fake_count (FAKE_LIST), ==, 1);
+  g_assert_cmpuint (fake_count (FAKE_PROBE), ==, 2);
+  FakeRequest *list = fake_take ();
+  g_assert_cmpint (list->kind, ==, FAKE_LIST);
+  answer_probes (2);
+  wait_for (&second);
+  g_autoptr (CabRecords) records = records_of (1000);
+  fake_answer_list (list, records, NULL);
+  ask_size (f, "cab-00002", &third);
+  g_assert_cmpuint (fake_count (FAKE_LIST), ==, 1);
+  g_assert_cmpuint (fake_count (FAKE_PROBE), ==, 2 + 1 + 16);
+  while (calls_of (&third) == 0)
+    answer_probes (1);
 }
 
 static void test_size_survives (Fixture *f, gconstpointer unused) {
@@ -610,7 +667,13 @@ int main (int argc, char **argv) {
   CACHE_TEST ("list/failure", test_list_failure);
   CACHE_TEST ("list/deadline", test_list_deadline);
   CACHE_TEST ("size/alone", test_size_alone);
+  CACHE_TEST ("size/second", test_size_second);
   CACHE_TEST ("size/walk", test_size_walk);
+  CACHE_TEST ("size/walk-depth", test_size_walk_depth);
+  g_test_add ("/cache/size/threads", Fixture, GUINT_TO_POINTER (3), set_up, test_size_walk, tear_down);
+  g_test_add ("/cache/size/threads-depth", Fixture, GUINT_TO_POINTER (3), set_up, test_size_walk_depth,
+              tear_down);
+  CACHE_TEST ("size/walk-without-addresses", test_size_walk_without_addresses);
   CACHE_TEST ("size/survives", test_size_survives);
   CACHE_TEST ("open/waits-for-facts", test_open_waits_for_facts);
   CACHE_TEST ("open/error", test_open_error);

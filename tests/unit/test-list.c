@@ -395,7 +395,7 @@ static void test_one_flight (void) {
     g_autofree char *id = g_strdup_printf ("cab-%06u", i);
     outcome_init (&outcomes[i]);
     blobs_of[i] = blob_named (&scene, id, 1735787045);
-    cab_blob_probe (blobs_of[i], outcome_probed, &outcomes[i]);
+    cab_blob_probe (blobs_of[i], CAB_PRIORITY_READER, outcome_probed, &outcomes[i]);
   }
   for (guint i = 0; i < MANY; i++) {
     latch_wait (&outcomes[i].latch, 1);

@@ -25,6 +25,7 @@ static void test_redact_url (void) {
          "url=https%3A%2F%2Fh%2Fa%3Fsv%3D1%26sig%3DREDACTED%26se%3D2");
   check ("https://user:pass@proxy.example:8080/", "https://REDACTED@proxy.example:8080/");
   check ("http://u:p/with@h/x", "http://u:p/with@h/x"); /* a path, not a user */
+  check ("//@h and http://@h", "//@h and http://@h");   /* an empty one */
   check ("the sign of a design=x is no sig", "the sign of a design=x is no sig");
 }
 
@@ -42,6 +43,9 @@ static void test_redact_token (void) {
          "grant_type=client_credentials&client_id=1&client_secret=REDACTED&resource=r");
   check ("AZURE_CLIENT_SECRET=hunter2", "AZURE_CLIENT_SECRET=REDACTED");
   check ("got eyJ0eXAi.eyJhdWQi.c2ln, good", "got REDACTED, good");
+  check ("bearer a%2Bb%3D&c", "bearer REDACTED&c");
+  check ("password= \"access_token\":\"abc\"", "password= \"access_token\":\"REDACTED\"");
+  check ("client_secret=password&a", "client_secret=REDACTED&a");
   check ("client-secret-file: /a/b cannot be read", "client-secret-file: /a/b cannot be read");
 }
 

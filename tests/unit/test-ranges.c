@@ -85,11 +85,13 @@ static void test_copy (void) {
 #define KIB ((guint64) 1 << 10)
 #define MIB ((guint64) 1 << 20)
 
+static const CabPlanLimits limits = {64 * MIB, 16};
+
 static void test_plan_jumps (void) {
   CabPlan plan = {0};
   for (guint i = 1; i < 20; i++) {
     guint64 start = (guint64) i * 100 * MIB + 5;
-    CabRange zone = cab_plan_read (&plan, start, start + 4096, 4096 * MIB, 64 * MIB);
+    CabZone zone = cab_plan_read (&plan, start, start + 4096, 4096 * MIB, &limits);
     g_assert_cmpuint (zone.start, <=, start);
     g_assert_cmpuint (zone.end - zone.start, <=, 2 * CAB_PLAN_BLOCK);
   }
@@ -101,7 +103,7 @@ static void test_plan_pieces (void) {
   for (guint64 place = 1; place < 20; place++)
     for (guint64 i = 0; i < 16; i++) {
       guint64 start = place * 100 * MIB + i * 8 * KIB;
-      CabRange zone = cab_plan_read (&plan, start, start + 8 * KIB, 4096 * MIB, 64 * MIB);
+      CabZone zone = cab_plan_read (&plan, start, start + 8 * KIB, 4096 * MIB, &limits);
       g_assert_cmpuint (zone.end - start, <=, 2 * MIB);
     }
 }
@@ -110,13 +112,13 @@ static void test_plan_streams (void) {
   CabPlan plan = {0};
   guint64 size = 1000 * MIB, most = 0;
   for (guint64 start = 0; start < 50 * MIB; start += 128 * KIB) {
-    CabRange zone = cab_plan_read (&plan, start, start + 128 * KIB, size, 64 * MIB);
+    CabZone zone = cab_plan_read (&plan, start, start + 128 * KIB, size, &limits);
     g_assert_cmpuint (zone.start, ==, start);
     most = MAX (most, zone.end - start);
   }
   g_assert_cmpuint (most, >, 60 * MIB);
-  g_assert_cmpuint (most, <=, 64 * MIB + CAB_PLAN_CHUNK_MIN + 128 * KIB);
-  CabRange last = cab_plan_read (&plan, size - 10, size, size, 64 * MIB);
+  g_assert_cmpuint (most, <=, 64 * MIB + 4 * MIB + 128 * KIB);
+  CabZone last = cab_plan_read (&plan, size - 10, size, size, &limits);
   g_assert_cmpuint (last.end, ==, size);
 }
 
@@ -124,17 +126,17 @@ static void test_plan_streams (void) {
 static void test_plan_requests (void) {
   CabPlan plan = {0};
   g_auto (CabRanges) have = CAB_RANGES_INIT, coming = CAB_RANGES_INIT;
-  guint64 size = 256 * MIB, chunk = cab_plan_chunk (64 * MIB, 16);
+  guint64 size = 256 * MIB;
   guint requests = 0;
   for (guint64 start = 0; start < size; start += 128 * KIB) {
-    CabRange zone = cab_plan_read (&plan, start, start + 128 * KIB, size, 64 * MIB);
-    for (CabRange gap; cab_plan_gap (&have, &coming, zone, chunk, &gap); requests++) {
-      g_assert_cmpuint (gap.end - gap.start, <=, chunk);
+    CabZone zone = cab_plan_read (&plan, start, start + 128 * KIB, size, &limits);
+    for (CabRange gap; cab_plan_gap (&have, &coming, &zone, &gap); requests++) {
+      g_assert_cmpuint (gap.end - gap.start, <=, zone.chunk + zone.chunk / 4);
       cab_ranges_add (&have, gap.start, gap.end);
     }
   }
   g_assert_cmpuint (cab_ranges_total (&have), ==, size);
-  g_assert_cmpuint (requests, <=, 256 / 4 + 8);
+  g_assert_cmpuint (requests, <=, 256 / 4 + 32);
 }
 
 /* The window is there soon, and never much more than what was read. */
@@ -142,30 +144,55 @@ static void test_plan_grows (void) {
   CabPlan plan = {0};
   for (guint64 start = 0; start < 5 * MIB; start += 128 * KIB) {
     guint64 end = start + 128 * KIB;
-    CabRange zone = cab_plan_read (&plan, start, end, 4096 * MIB, 64 * MIB);
-    g_assert_cmpuint (zone.end, <=, MAX (2 * MIB, 22 * end));
+    CabZone zone = cab_plan_read (&plan, start, end, 4096 * MIB, &limits);
+    g_assert_cmpuint (zone.end, <=, MAX (5 * MIB, 22 * end));
     if (end > 4 * MIB)
       g_assert_cmpuint (zone.end - end, >=, 64 * MIB);
   }
 }
 
-/* A window keeps all connections busy, with requests neither so small that round trips count nor so large that the
- * reader waits for the first one. */
+static guint64 chunk_of (guint64 read_ahead, guint connections) {
+  const CabPlanLimits some = {read_ahead, connections};
+  CabPlan plan = {0};
+  CabZone zone = {0};
+  for (guint64 start = 0; start < 64 * MIB; start += MIB)
+    zone = cab_plan_read (&plan, start, start + MIB, 4096 * MIB, &some);
+  return zone.chunk;
+}
+
+/* A window keeps all connections busy, with requests that are not so large that the reader waits for the first one. */
 static void test_plan_chunk (void) {
-  g_assert_cmpuint (cab_plan_chunk (64 * MIB, 16), ==, 4 * MIB);
-  g_assert_cmpuint (cab_plan_chunk (128 * MIB, 16), ==, 8 * MIB);
-  g_assert_cmpuint (cab_plan_chunk (64 * MIB, 1), ==, 8 * MIB);
-  g_assert_cmpuint (cab_plan_chunk (0, 16), ==, 4 * MIB);
-  g_assert_cmpuint (cab_plan_chunk (100 * MIB, 17), ==, 94 * 64 * KIB);
+  g_assert_cmpuint (chunk_of (64 * MIB, 16), ==, 4 * MIB);
+  g_assert_cmpuint (chunk_of (128 * MIB, 16), ==, 8 * MIB);
+  g_assert_cmpuint (chunk_of (64 * MIB, 1), ==, 8 * MIB);
+  g_assert_cmpuint (chunk_of (MIB, 16), ==, 512 * KIB);
+  g_assert_cmpuint (chunk_of (0, 16), ==, 8 * MIB);
+  g_assert_cmpuint (chunk_of (100 * MIB, 17), ==, 95 * 64 * KIB);
+}
+
+/* Who reads a file from its beginning, as the kernel does it for cat and cp, has all connections started at once. */
+static void test_plan_starts (void) {
+  CabPlan plan = {0}, small = {0}, middle = {0};
+  g_auto (CabRanges) none = CAB_RANGES_INIT, coming = CAB_RANGES_INIT;
+  CabZone zone = cab_plan_read (&plan, 0, 128 * KIB, 4096 * MIB, &limits);
+  guint requests = 0;
+  for (CabRange gap; cab_plan_gap (&none, &coming, &zone, &gap); requests++)
+    cab_ranges_add (&coming, gap.start, gap.end);
+  g_assert_cmpuint (requests, >=, 8);
+  g_assert_cmpuint (zone.end, <=, 5 * MIB);
+  zone = cab_plan_read (&small, 0, 16 * KIB, 4096 * MIB, &limits);
+  g_assert_cmpuint (zone.end, ==, 64 * KIB);
+  zone = cab_plan_read (&middle, 500 * MIB, 501 * MIB, 4096 * MIB, &limits);
+  g_assert_cmpuint (zone.end, ==, 501 * MIB);
 }
 
 static void test_plan_two_readers (void) {
   CabPlan plan = {0};
-  CabRange a, b;
+  CabZone a, b;
   for (guint64 i = 0; i < 130; i++) { /* 16 MiB, a quarter of the window */
-    a = cab_plan_read (&plan, i * 128 * KIB, (i + 1) * 128 * KIB, 4096 * MIB, 64 * MIB);
+    a = cab_plan_read (&plan, i * 128 * KIB, (i + 1) * 128 * KIB, 4096 * MIB, &limits);
     b = cab_plan_read (&plan, 2000 * MIB + i * 128 * KIB, 2000 * MIB + (i + 1) * 128 * KIB, 4096 * MIB,
-                       64 * MIB);
+                       &limits);
   }
   g_assert_cmpuint (a.end, >, 60 * MIB);
   g_assert_cmpuint (b.end, >, 2060 * MIB);
@@ -176,10 +203,10 @@ static void test_plan_gap_skips_coming (void) {
   CabRange gap;
   cab_ranges_add (&have, 0, 100);
   cab_ranges_add (&coming, 100, 200);
-  g_assert_true (cab_plan_gap (&have, &coming, (CabRange){0, 300}, 8 * MIB, &gap));
+  g_assert_true (cab_plan_gap (&have, &coming, &(CabZone){0, 300, 8 * MIB}, &gap));
   g_assert_cmpuint (gap.start, ==, 200);
   g_assert_cmpuint (gap.end, ==, 300);
-  g_assert_false (cab_plan_gap (&have, &coming, (CabRange){0, 200}, 8 * MIB, &gap));
+  g_assert_false (cab_plan_gap (&have, &coming, &(CabZone){0, 200, 8 * MIB}, &gap));
 }
 
 int main (int argc, char **argv) {
@@ -194,6 +221,7 @@ int main (int argc, char **argv) {
   g_test_add_func ("/plan/requests", test_plan_requests);
   g_test_add_func ("/plan/grows", test_plan_grows);
   g_test_add_func ("/plan/chunk", test_plan_chunk);
+  g_test_add_func ("/plan/starts", test_plan_starts);
   g_test_add_func ("/plan/two-readers", test_plan_two_readers);
   g_test_add_func ("/plan/gap-skips-coming", test_plan_gap_skips_coming);
   return g_test_run ();

@@ -354,9 +354,13 @@ static void test_environment (void) {
   const CabTokenOptions options = {.use_environment = TRUE};
   const CabTokenOptions none = {0};
   desk.must_have = "client_id=from%20env&client_secret=env%20secret&";
+  const char *place = g_getenv ("AZURE_CLIENT_SECRET");
   g_assert_null (cab_credentials_new (&none, NULL));
+  g_assert_cmpstr (place, ==, "env secret");
   desk_open (&desk, &options, 1, 5000);
   assert_token (&desk, "token-1");
+  g_assert_null (g_getenv ("AZURE_CLIENT_SECRET"));
+  g_assert_cmpstr (place, ==, ""); /* /proc/PID/environ shows what stands there */
   g_unsetenv ("AZURE_TENANT_ID");
   g_unsetenv ("AZURE_CLIENT_ID");
   g_unsetenv ("AZURE_CLIENT_SECRET");

@@ -1,4 +1,5 @@
-/* Jobs from beginning to end: in turn, cancelled, failed, stopped, killed; and workers that behave as they should not.
+/* Jobs from beginning to end: in turn, cancelled, failed, stopped, killed; and workers that behave as they
+ * should not.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -306,8 +307,8 @@ static void wait_for_its_end (Run *self, guint64 end) {
     g_usleep (1000);
 }
 
-/* A block that was asked for ahead may come when all is done: that the worker did not read it loses nothing of what it
- * said. */
+/* A block that was asked for ahead may come when all is done: that the worker did not read it loses nothing of
+ * what it said. */
 static void test_hasty (void) {
   g_autoptr (CabUnpacker) unpacker = rogue_unpacker ();
   RUN (run, rig_made ("mszip.cab"));

@@ -1,8 +1,8 @@
-/* The part of the worker that meets hostile bytes, within this process, on thousands of spoilt archives: what must not
- * happen is a crash, an endless loop, a write beyond the limit or a name that is no text.
+/* The part of the worker that meets hostile bytes, within this process, on thousands of spoilt archives: what
+ * must not happen is a crash, an endless loop, a write beyond the limit or a name that is no text.
  *
- * The archives are small ones of make-archives.py; how each is spoilt follows from its number alone, so a failure comes
- * again: CABFS_MUTATION=NUMBER does only that one, CABFS_MUTATIONS=COUNT that many.
+ * The archives are small ones of make-archives.py; how each is spoilt follows from its number alone, so a
+ * failure comes again: CABFS_MUTATION=NUMBER does only that one, CABFS_MUTATIONS=COUNT that many.
  *
  * SPDX-License-Identifier: MIT
  */

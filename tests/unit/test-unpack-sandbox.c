@@ -1,5 +1,5 @@
-/* That the sandbox of the worker keeps what is in it from what it should not do, and lets it do what it has to: each try
- * is made in a process of its own.
+/* That the sandbox of the worker keeps what is in it from what it should not do, and lets it do what it has to:
+ * each try is made in a process of its own.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -108,7 +108,9 @@ static void give (Run *self, CabUnpack *job, guint64 off, gsize len) {
   g_autofree guint8 *bytes = g_malloc0 (len);
   gsize have;
   const guint8 *archive = g_bytes_get_data (self->archive, &have);
-  if (off < have)
+  if (self->fill != NULL)
+    self->fill (bytes, off, len);
+  else if (off < have)
     memcpy (bytes, archive + off, MIN (len, have - off));
   cab_unpack_give (job, bytes, len);
 }

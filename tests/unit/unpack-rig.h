@@ -19,7 +19,8 @@ typedef struct Run {
   /* what the job gets */
   GBytes *archive; /* bytes behind its end, up to size, are 0 */
   guint64 size;
-  gboolean hold; /* needs are not answered but by run_answer() */
+  void (*fill) (guint8 *bytes, guint64 off, gsize len); /* instead of archive, or NULL */
+  gboolean hold;                                        /* needs are not answered but by run_answer() */
   void (*on_written) (struct Run *self, guint64 end);
   CabUnpack *job;
   int fd; /* of what is extracted, -1 to list */
@@ -71,7 +72,8 @@ GBytes *run_result (Run *self);
 /* As make-archives.py has it. */
 GBytes *rig_pattern (gsize size);
 
-/* The next warning has to be like @words; another one, or a second, fails the test.  Ends with rig_assert_warned(). */
+/* The next warning has to be like @words; another one, or a second, fails the test.  Ends with
+ * rig_assert_warned(). */
 void rig_expect_warning (const char *words);
 void rig_assert_warned (void);
 
