@@ -60,6 +60,7 @@ struct CabCache {
 
 void cab_cache_options_clear (CabCacheOptions *options) {
   g_free (options->dir);
+  g_free (options->unpack_program);
   *options = (CabCacheOptions){0};
 }
 
@@ -171,7 +172,8 @@ static void make_unpacker (CabCache *self, const CabCacheOptions *options) {
     self->no_unpacker = g_error_new (CAB_ERROR, CAB_ERROR_NOT_FOUND, "CABs are not shown open");
     return;
   }
-  g_autofree char *program = cab_unpack_program ();
+  g_autofree char *program =
+      options->unpack_program != NULL ? g_strdup (options->unpack_program) : cab_unpack_program ();
   const CabUnpackerOptions unpacker = {
       .program = program, .parallel = UNPACKERS, .limit = options->member_limit};
   self->unpacker = cab_unpacker_new (&unpacker, &self->no_unpacker);

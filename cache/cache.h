@@ -27,6 +27,7 @@ typedef struct {
   guint timeout_ms;       /* without progress before a waiting caller gets CAB_ERROR_TIMEOUT */
   gboolean members;       /* FALSE: nobody will ask what is inside a CAB */
   guint64 member_limit;   /* most bytes that one archive may unpack to */
+  char *unpack_program;   /* of the worker that reads archives; NULL: where it is installed */
 } CabCacheOptions;
 
 void cab_cache_options_clear (CabCacheOptions *options);

@@ -25,6 +25,14 @@ def payload(name):
     return (Path(PAYLOADS) / name).read_bytes()
 
 
+def payload_members(name):
+    """{member: bytes} of such a file, by bsdtar."""
+    archive = os.path.join(PAYLOADS, name)
+    names = subprocess.run([tool("bsdtar"), "-tf", archive], check=True, capture_output=True, text=True).stdout.split()
+    return {member: subprocess.run([tool("bsdtar"), "-xOf", archive, member], check=True, capture_output=True).stdout
+            for member in names}
+
+
 def serve(emulator, directory, data, *, failure=FAILURE, name=None, **rule):
     """Adds a CAB with these bytes (or a file's); the CAB as the emulator lists it."""
     serve.number = getattr(serve, "number", 0) + 1

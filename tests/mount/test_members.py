@@ -10,33 +10,19 @@ import time
 
 import pytest
 
-from archives import (HEAD, extractions, make, opened, payload, serve, tree, unpack, workers)
+from archives import HEAD, extractions, make, opened, payload, payload_members, serve, tree, unpack, workers
 from conftest import APP, FAILURE
-from mount import (Reader, errno_of, read_at, tool, wait_in_fuse, wait_until, within, xattrs)
+from mount import Reader, errno_of, read_at, tool, wait_in_fuse, within, xattrs
 
 MIB = 1 << 20
-DAY = 86400
 LLDB = {**os.environ, "PYTHONPATH": "/usr/lib/llvm-14/lib/python3.11/dist-packages"}
 
 DUMP_AND_XML = {"minidump.mdmp", "WERInternalMetadata.xml"}
 
 
 def lzx_payload():
-    members = unpacked("null-write-plain.cab")
+    members = payload_members("null-write-plain.cab")
     return make.cabinet((make.LZX, [(name.encode(), data) for name, data in members.items()]))
-
-
-def unpacked(name):
-    """{member: bytes} of a payload, by bsdtar."""
-    path = payload_path(name)
-    names = subprocess.run([tool("bsdtar"), "-tf", path], check=True, capture_output=True, text=True).stdout.split()
-    return {member: subprocess.run([tool("bsdtar"), "-xOf", path, member], check=True, capture_output=True).stdout
-            for member in names}
-
-
-def payload_path(name):
-    from archives import PAYLOADS
-    return os.path.join(PAYLOADS, name)
 
 
 def blob_bytes(emulator):
@@ -73,7 +59,7 @@ def test_cabinet_in_zip(emulator, directory, mount):
     cab = serve(emulator, directory, payload("null-write-cab.zip"))
     inner = payload("null-write-mszip.cab")
     mounted = mount()
-    assert tree(opened(mounted, cab)) == {**unpacked("null-write-mszip.cab"), "null-write-mszip.cab": inner}
+    assert tree(opened(mounted, cab)) == {**payload_members("null-write-mszip.cab"), "null-write-mszip.cab": inner}
 
 
 def test_directories(emulator, directory, mount):
@@ -214,7 +200,7 @@ def test_copy(emulator, mount, program, members):
         if members == "visible":
             for cab in cabs:
                 inner = cab["id"] in [c["id"] for c in cabs if c["size"] == len(payload("null-write-cab.zip"))]
-                truth = dict(unpacked("null-write-mszip.cab"))
+                truth = dict(payload_members("null-write-mszip.cab"))
                 if inner:
                     truth["null-write-mszip.cab"] = payload("null-write-mszip.cab")
                 wanted |= {f"{FAILURE}/{cab['id']}.cab.d/{name}": data for name, data in truth.items()}
@@ -273,7 +259,7 @@ def test_readers_share_one_extraction(emulator, directory, mount):
     cab = serve(emulator, directory, data)
     mounted = mount()
     dump = opened(mounted, cab) / "minidump.mdmp"
-    truth = unpacked("null-write-mszip.cab")["minidump.mdmp"]
+    truth = payload_members("null-write-mszip.cab")["minidump.mdmp"]
     os.listdir(dump.parent)
     readers = [Reader(dump.read_bytes) for _ in range(4)]
     assert all(reader.get() == truth for reader in readers)
@@ -556,7 +542,7 @@ def test_denied_program(emulator, mount):
     emulator.add_cabs(APP, FAILURE, count=2, payload="null-write-mszip.cab")
     here, remote = emulator.cabs(APP, FAILURE)
     mounted = mount(deny="md5sum;ls")
-    truth = unpacked("null-write-mszip.cab")["minidump.mdmp"]
+    truth = payload_members("null-write-mszip.cab")["minidump.mdmp"]
     for cab in (here, remote):
         os.stat(mounted.cab(cab))
     mounted.verify(here)
@@ -586,7 +572,7 @@ def test_backtrace(emulator, directory, mount, name):
     """From a CAB to a backtrace without leaving the mount."""
     cab = serve(emulator, directory, lzx_payload() if name == "lzx" else payload(f"null-write-{name}"))
     truth = directory / "minidump.mdmp"
-    truth.write_bytes(unpacked("null-write-plain.cab")["minidump.mdmp"])
+    truth.write_bytes(payload_members("null-write-plain.cab")["minidump.mdmp"])
     mounted = mount()
     found = backtrace(opened(mounted, cab) / "minidump.mdmp")
     assert found == backtrace(truth) and any("store_checksum" in line for line in found)

@@ -28,6 +28,7 @@ static struct {
   gboolean stopped;
   guint64 size;
   char etag[64];
+  GBytes *bytes; /* NULL: fake_byte() */
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .requests = G_QUEUE_INIT};
 
 guchar fake_byte (guint64 off) {
@@ -37,8 +38,30 @@ guchar fake_byte (guint64 off) {
 
 void fake_set_blob (guint64 size, const char *etag) {
   CAB_LOCK_SCOPE (&fake.lock);
+  g_clear_pointer (&fake.bytes, g_bytes_unref);
   fake.size = size;
   g_strlcpy (fake.etag, etag, sizeof fake.etag);
+}
+
+void fake_set_bytes (GBytes *bytes, const char *etag) {
+  fake_set_blob (g_bytes_get_size (bytes), etag);
+  CAB_LOCK_SCOPE (&fake.lock);
+  fake.bytes = g_bytes_ref (bytes);
+}
+
+/* @off and @len are within the blob. */
+static void copy_bytes (guint64 off, guchar *into, gsize len) {
+  g_autoptr (GBytes) bytes = NULL;
+  {
+    CAB_LOCK_SCOPE (&fake.lock);
+    bytes = fake.bytes != NULL ? g_bytes_ref (fake.bytes) : NULL;
+  }
+  if (bytes != NULL && off + len <= g_bytes_get_size (bytes)) {
+    memcpy (into, (const guchar *) g_bytes_get_data (bytes, NULL) + off, len);
+    return;
+  }
+  for (gsize i = 0; i < len; i++)
+    into[i] = fake_byte (off + i);
 }
 
 static CabFacts facts_now (char etag[64]) {
@@ -141,8 +164,7 @@ static gboolean write_pieces (CabTransfer *transfer, guint64 off, guint64 len, g
       g_propagate_error (error, cancelled ());
       return FALSE;
     }
-    for (gsize i = 0; i < n; i++)
-      bytes[i] = fake_byte (off + i);
+    copy_bytes (off, bytes, n);
     if (!transfer->sink.write (transfer->data, off, bytes, n, error))
       return FALSE;
     off += n;

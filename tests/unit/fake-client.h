@@ -12,6 +12,9 @@
 
 /* The size and ETag of the blob from now on. */
 void fake_set_blob (guint64 size, const char *etag);
+
+/* The same with its bytes, instead of fake_byte(). */
+void fake_set_bytes (GBytes *bytes, const char *etag);
 guchar fake_byte (guint64 off);
 
 typedef enum { FAKE_LIST, FAKE_STACKTRACE, FAKE_PROBE, FAKE_GET, FAKE_KINDS } FakeKind;
