@@ -67,22 +67,6 @@ static void reply_file (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, 
     close_file (fs, file);
 }
 
-static void on_open (gpointer data, CabContent *content, const GError *error) {
-  CabCall *call = data;
-  if (error != NULL) {
-    cab_call_fail (call, error);
-    return;
-  }
-  fuse_req_t req = cab_call_take (call);
-  CabFile *file = g_new (CabFile, 1);
-  *file = (CabFile){.node = cab_node_ref (call->node), .content = content};
-  if (req != NULL)
-    reply_file (call->fs, req, &call->info, file);
-  else
-    cab_file_free (file);
-  cab_call_free (call);
-}
-
 /* A text is read past the kernel's pages, which are those of the inode: who has an older one open goes on with that. */
 static void reply_text (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabFile *file) {
   guint64 size = g_bytes_get_size (file->text);
@@ -100,20 +84,32 @@ static void reply_text (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, 
     close_file (fs, file);
 }
 
-static void on_text (gpointer data, GBytes *text, const GError *error) {
-  CabCall *call = data;
-  if (error != NULL) {
-    cab_call_fail (call, error);
-    return;
-  }
+/* Answers with what @opened has besides its node. */
+static void reply_opened (CabCall *call, const CabFile *opened) {
   fuse_req_t req = cab_call_take (call);
-  CabFile *file = g_new (CabFile, 1);
-  *file = (CabFile){.node = cab_node_ref (call->node), .text = g_bytes_ref (text)};
-  if (req != NULL)
+  CabFile *file = g_memdup2 (opened, sizeof *opened);
+  file->node = cab_node_ref (call->node);
+  if (req == NULL)
+    cab_file_free (file);
+  else if (file->text != NULL)
     reply_text (call->fs, req, &call->info, file);
   else
-    cab_file_free (file);
+    reply_file (call->fs, req, &call->info, file);
   cab_call_free (call);
+}
+
+static void on_open (gpointer data, CabContent *content, const GError *error) {
+  if (error != NULL)
+    cab_call_fail (data, error);
+  else
+    reply_opened (data, &(CabFile){.content = content});
+}
+
+static void on_text (gpointer data, GBytes *text, const GError *error) {
+  if (error != NULL)
+    cab_call_fail (data, error);
+  else
+    reply_opened (data, &(CabFile){.text = g_bytes_ref (text)});
 }
 
 /* Answers by the kind of what is opened. */
