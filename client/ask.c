@@ -197,6 +197,7 @@ static gboolean on_body (gpointer data, const void *bytes, gsize len) {
 static void send (CabAsk *self) {
   CabRequestSpec spec = {.lane = self->config.lane,
                          .priority = self->config.priority,
+                         .flow = self->config.flow,
                          .stall_ms = self->config.stall_ms,
                          .fresh = self->fresh};
   CabRequestSink sink = {.ready = on_ready, .head = on_head, .body = on_body, .done = on_done};

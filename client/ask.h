@@ -30,6 +30,7 @@ typedef struct {
   CabHttp *http;
   guint lane;
   guint priority;
+  const void *flow;
   CabRetryKind kind;
   guint tries;
   guint timeout_ms; /* without progress, over all tries */

@@ -15,6 +15,9 @@
 /* An answer to HEAD has some 700 bytes. */
 #define SIZES_BUFFER 2048u
 
+/* With so many connections one is kept for who waits for the first bytes of a file, whatever is fetched ahead. */
+#define ENOUGH_TO_SPARE 4
+
 /* --- options ------------------------------------------------------------------------------------------------ */
 
 void cab_client_options_clear (CabClientOptions *options) {
@@ -110,7 +113,9 @@ static CabHttp *start_api (const CabClientOptions *options, GError **error) {
 
 static CabHttp *start_blobs (const CabClientOptions *options, GError **error) {
   const CabLane lanes[CAB_BLOB_LANES] = {
-      [CAB_LANE_BYTES] = {.parallel = options->connections, .buffer = BYTES_BUFFER},
+      [CAB_LANE_BYTES] = {.parallel = options->connections,
+                          .spare = options->connections >= ENOUGH_TO_SPARE ? 1 : 0,
+                          .buffer = BYTES_BUFFER},
       [CAB_LANE_SIZES] = {.parallel = options->size_connections, .buffer = SIZES_BUFFER},
   };
   const CabHttpOptions http = {.name = "cabfs-blobs",

@@ -1,7 +1,8 @@
 /* http.h - a transport: one thread that owns one libcurl multi handle and runs any number of requests.
  *
- * A lane is a class of requests with a limit on how many run at a time and two queues, the urgent one first.
- * A request waits in its lane for a place, then (where its sink has `ready`) for the owner's word, so that an
+ * A lane is a class of requests with a limit on how many run at a time and two queues, the urgent one first.  Of those
+ * in a queue the flow goes first that has the fewest places, else who came first; a host gets no more at a time than it
+ * takes (throttle.h).  A request waits in its lane for a place, then (where its sink has `ready`) for the owner's word, so that an
  * address or a token is looked at when it is used and not when it was queued, and then for the pause of its host
  * to end.  Redirects are not followed, nothing is retried, a status is an answer and no error.
  *
@@ -21,6 +22,7 @@ typedef struct CabHttp CabHttp;
 
 typedef struct {
   guint parallel;      /* most requests that have a place at the same time */
+  guint spare;         /* so many of them are only for urgent ones */
   gboolean http2;      /* HTTP/2 where the host speaks it, waiting for a connection that is being made */
   gboolean compressed; /* asks for compressed bodies and unpacks them */
   guint buffer;        /* bytes of the receive buffer, 0: libcurl's own */
@@ -86,10 +88,11 @@ typedef struct {
   const char *const *headers; /* "Name: value", NULL-terminated; may be NULL */
   const char *form;           /* of a POST: application/x-www-form-urlencoded */
   guint lane;
-  guint priority; /* 0 before 1 */
-  guint stall_ms; /* ends with CAB_ERROR_TIMEOUT after so long without a byte, connecting included */
-  gsize limit;    /* most that is kept: more is CAB_ERROR_INVALID, or cut off where the status is no 2xx */
-  gboolean fresh; /* on a new connection */
+  guint priority;   /* 0, which is urgent, before 1 */
+  const void *flow; /* what it belongs to, among those that share the lane; only compared; NULL: nothing */
+  guint stall_ms;   /* ends with CAB_ERROR_TIMEOUT after so long without a byte, connecting included */
+  gsize limit;      /* most that is kept: more is CAB_ERROR_INVALID, or cut off where the status is no 2xx */
+  gboolean fresh;   /* on a new connection */
 } CabRequestSpec;
 
 typedef struct {

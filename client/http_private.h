@@ -1,4 +1,5 @@
-/* http_private.h - between http.c, which speaks to libcurl, and http_thread.c, which decides who goes when.
+/* http_private.h - between http.c, which speaks to libcurl, http_lanes.c, which decides who is next, and http_thread.c,
+ * which has the rest.
  *
  * Life of a request, all on the transport's thread:
  *   waiting  - in a queue of its lane
@@ -19,6 +20,7 @@
 #include "client/http.h"
 #include "client/inbox.h"
 #include "client/sync.h"
+#include "client/throttle.h"
 
 #define CAB_PRIORITIES 2
 
@@ -38,6 +40,7 @@ struct CabRequest {
   CabMethod method;
   char *form;
   guint lane;
+  const void *flow;
   guint stall_ms;
   gsize limit;
   gboolean fresh;
@@ -50,6 +53,8 @@ struct CabRequest {
   guint priority;
   char *url;
   char *host;
+  gboolean counted; /* among those that its host has under way, */
+  guint round;      /* since when (throttle.h) */
   char **headers;
   void *easy;         /* libcurl's handle, while running */
   void *easy_headers; /* and its list of headers */
@@ -70,6 +75,8 @@ typedef struct {
   CabLane config;
   guint placed; /* requests that are placed, runnable or running */
   GQueue waiting[CAB_PRIORITIES];
+  GHashTable *flows; /* flow to how many places it has (guint), those that have one */
+  CabThrottle *throttle;
   gint64 heard_us;
 } CabLaneState;
 
@@ -121,7 +128,32 @@ void cab_wire_stop (CabRequest *request);
 /* After `done`: the handle goes back, the answer's headers with it. */
 void cab_wire_put_back (CabRequest *request);
 
+/* --- http_lanes.c ------------------------------------------------------------------------------------------- */
+
+void cab_lane_open (CabLaneState *self, const CabLane *config);
+void cab_lane_close (CabLaneState *self);
+
+/* Into its queue; into that of @priority, if it is still in one. */
+void cab_lane_wait (CabLaneState *self, CabRequest *request);
+void cab_lane_move (CabLaneState *self, CabRequest *request, guint priority);
+
+/* Who is next, if somebody may have a place at @now; who has it is placed. */
+CabRequest *cab_lane_next (CabHttp *http, CabLaneState *self, gint64 now);
+void cab_lane_place (CabLaneState *self, CabRequest *request);
+
+/* FALSE if the host of @request, which has a place, takes no more for now.  Else it counts there, until it leaves. */
+gboolean cab_lane_launch (CabLaneState *self, CabRequest *request);
+
+/* @request has another host than it had when it was placed. */
+void cab_lane_rehost (CabLaneState *self, CabRequest *request);
+
+/* From whichever state. */
+void cab_lane_leave (CabLaneState *self, CabRequest *request);
+
 /* --- http_thread.c ------------------------------------------------------------------------------------------ */
+
+/* FALSE if the host of @request wants none before some time, when the thread will look again. */
+gboolean cab_http_host_is_open (CabHttp *self, const CabRequest *request, gint64 now);
 
 /* The end of a request.  @what is for the message. */
 void cab_request_end (CabRequest *self);

@@ -46,11 +46,7 @@ void cab_request_unref (CabRequest *self) {
 
 static void leave_state (CabRequest *self) {
   CabHttp *http = self->http;
-  CabLaneState *lane = &http->lanes[self->lane];
-  if (self->state == STATE_WAITING)
-    g_queue_unlink (&lane->waiting[self->priority], &self->link);
-  else
-    lane->placed--;
+  cab_lane_leave (&http->lanes[self->lane], self);
   if (self->state == STATE_RUNNABLE)
     g_queue_unlink (&http->runnable, &self->link);
   if (self->state == STATE_RUNNING)
@@ -118,6 +114,7 @@ void cab_request_go (CabRequest *self, const char *url, const char *const *heade
   if (self->state != STATE_PLACED)
     return;
   if (url != NULL && g_strcmp0 (url, self->url) != 0) {
+    cab_lane_rehost (&self->http->lanes[self->lane], self);
     cab_wipe_free (self->url);
     g_free (self->host);
     self->url = g_strdup (url);
@@ -132,9 +129,7 @@ void cab_request_go (CabRequest *self, const char *url, const char *const *heade
 }
 
 static void give_place (CabRequest *self) {
-  CabLaneState *lane = &self->http->lanes[self->lane];
-  g_queue_unlink (&lane->waiting[self->priority], &self->link);
-  lane->placed++;
+  cab_lane_place (&self->http->lanes[self->lane], self);
   self->state = STATE_PLACED;
   if (self->sink.ready != NULL)
     self->sink.ready (self->data);
@@ -142,20 +137,12 @@ static void give_place (CabRequest *self) {
     make_runnable (self);
 }
 
-static gboolean host_is_open (CabHttp *self, const CabRequest *request, gint64 now) {
+gboolean cab_http_host_is_open (CabHttp *self, const CabRequest *request, gint64 now) {
   gint64 open_at = cab_hosts_open_at (self->hosts, request->host);
   if (open_at <= now)
     return TRUE;
   self->gate_us = MIN (self->gate_us, open_at);
   return FALSE;
-}
-
-static CabRequest *next_waiting (CabHttp *self, CabLaneState *lane, gint64 now) {
-  for (guint priority = 0; priority < CAB_PRIORITIES; priority++)
-    for (GList *link = lane->waiting[priority].head; link != NULL; link = link->next)
-      if (host_is_open (self, link->data, now))
-        return link->data;
-  return NULL;
 }
 
 static void launch (CabRequest *self) {
@@ -172,13 +159,14 @@ static void start_requests (CabHttp *self) {
   for (guint i = 0; i < self->n_lanes; i++) {
     CabLaneState *lane = &self->lanes[i];
     CabRequest *request = NULL;
-    while (lane->placed < lane->config.parallel && (request = next_waiting (self, lane, now)) != NULL)
+    while ((request = cab_lane_next (self, lane, now)) != NULL)
       give_place (request);
   }
   for (GList *link = self->runnable.head, *next = NULL; link != NULL; link = next) {
+    CabRequest *request = link->data;
     next = link->next;
-    if (host_is_open (self, link->data, now))
-      launch (link->data);
+    if (cab_http_host_is_open (self, request, now) && cab_lane_launch (&self->lanes[request->lane], request))
+      launch (request);
   }
 }
 
@@ -191,7 +179,7 @@ gint64 cab_request_heard (const CabRequest *self) {
 static void admit (gpointer data) {
   CabRequest *self = data;
   g_queue_push_tail_link (&self->http->all, &self->all);
-  g_queue_push_tail_link (&self->http->lanes[self->lane].waiting[self->priority], &self->link);
+  cab_lane_wait (&self->http->lanes[self->lane], self);
   if (self->http->stopping)
     cab_request_fail (self, CAB_ERROR_CANCELLED, "ended");
 }
@@ -209,6 +197,7 @@ CabRequest *cab_http_send (CabHttp *self, const CabRequestSpec *spec, const CabR
   request->headers = copy_all (spec->headers);
   request->form = g_strdup (spec->form);
   request->lane = spec->lane;
+  request->flow = spec->flow;
   request->priority = spec->priority;
   request->stall_ms = MAX (1, spec->stall_ms);
   request->limit = spec->limit;
@@ -232,23 +221,14 @@ void cab_request_cancel (CabRequest *self) {
   cab_http_run (self->http, cancel, cab_request_ref (self));
 }
 
-static void move_to (CabRequest *self, guint priority) {
-  CabLaneState *lane = &self->http->lanes[self->lane];
-  if (self->state != STATE_WAITING || self->priority == priority)
-    return;
-  g_queue_unlink (&lane->waiting[self->priority], &self->link);
-  self->priority = priority;
-  g_queue_push_tail_link (&lane->waiting[priority], &self->link);
-}
-
 static void raise_priority (gpointer data) {
   g_autoptr (CabRequest) self = data;
-  move_to (self, 0);
+  cab_lane_move (&self->http->lanes[self->lane], self, 0);
 }
 
 static void lower_priority (gpointer data) {
   g_autoptr (CabRequest) self = data;
-  move_to (self, CAB_PRIORITIES - 1);
+  cab_lane_move (&self->http->lanes[self->lane], self, CAB_PRIORITIES - 1);
 }
 
 void cab_request_set_priority (CabRequest *self, guint priority) {
@@ -383,6 +363,8 @@ static void free_members (CabHttp *self) {
   cab_hosts_free (self->hosts);
   cab_timers_free (self->timers);
   pthread_mutex_destroy (&self->start);
+  for (guint i = 0; i < self->n_lanes; i++)
+    cab_lane_close (&self->lanes[i]);
   g_free (self->lanes);
   cab_wipe_free (self->proxy);
   g_free (self->ca_file);
@@ -402,7 +384,7 @@ CabHttp *cab_http_new (const CabHttpOptions *options, GError **error) {
   self->lanes = g_new0 (CabLaneState, options->n_lanes);
   self->n_lanes = options->n_lanes;
   for (guint i = 0; i < options->n_lanes; i++)
-    self->lanes[i].config = options->lanes[i];
+    cab_lane_open (&self->lanes[i], &options->lanes[i]);
   self->gate_us = G_MAXINT64;
   self->slept_us = cab_clock_boot_us () - g_get_monotonic_time ();
   pthread_mutex_init (&self->start, NULL);

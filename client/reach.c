@@ -229,6 +229,7 @@ CabReach *cab_reach_new (CabBlob *blob, guint lane, guint priority, const CabRea
   CabAskConfig config = {.http = blob->client->blob_http,
                          .lane = lane,
                          .priority = priority,
+                         .flow = lane == CAB_LANE_BYTES ? blob : NULL,
                          .kind = CAB_RETRY_BLOB,
                          .tries = options->retries,
                          .timeout_ms = options->timeout_ms,

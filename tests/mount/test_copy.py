@@ -3,6 +3,7 @@
 import hashlib
 import mmap
 import os
+import re
 import shlex
 import subprocess
 import time
@@ -293,6 +294,21 @@ def test_ls_l_keeps_connections_busy(emulator, mount):
     emulator.clear_faults(hold)
     assert len(reader.get()) == 400
     assert blob_requests(emulator) == {"head": 400, "get": 0}
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_ls_l_of_a_throttled_host(emulator, mount, status):
+    """A host that is asked for too much at a time is asked for less, and every size comes all the same."""
+    emulator.add_cabs(APP, FAILURE, count=300, size={"min": 0, "max": 10**9})
+    sizes = {f"{cab['id']}.cab": cab["size"] for cab in emulator.cabs()}
+    mounted = mount()
+    emulator.fault("latency", "blob-head", ms=20)
+    emulator.fault("status", "blob-head", status=status, skip=60, count=40)
+    assert long_listing(mounted.path / APP / FAILURE) == sizes
+    assert blob_requests(emulator) == {"head": 340, "get": 0}
+    limits = [int(limit) for limit in re.findall(f"HTTP status {status}: .* is asked for ([0-9]+) at a time",
+                                                 mounted.log())]
+    assert limits and all(limit <= 32 for limit in limits)
 
 
 def test_ls_l_of_a_list_from_disk(emulator, mount):

@@ -51,14 +51,14 @@ def test_cold_sequential(emulator, mount, one):
 
 
 def test_cold_sequential_far(emulator, mount, one):
-    """Where each answer takes its time, all connections are at work."""
+    """Where each answer takes its time, all connections are at work, but the one for who reads something else."""
     cab = one(160 * MIB)
     emulator.fault("latency", "blob-get", ms=200)
     mounted = mount()
     read_all(mounted.cab(cab))
     seen = blob(emulator, cab)
     assert seen["bytes"] == 160 * MIB
-    assert (seen["parallel"], seen["connections"]) == (16, 16)
+    assert 15 <= seen["parallel"] <= seen["connections"] <= 16
 
 
 def test_first_byte(emulator, mount, one):

@@ -336,6 +336,11 @@ void server_release (Server *self) {
   pthread_cond_broadcast (&self->changed);
 }
 
+void server_hold (Server *self) {
+  CAB_LOCK_SCOPE (&self->lock);
+  self->released = FALSE;
+}
+
 guint server_connections (Server *self) {
   CAB_LOCK_SCOPE (&self->lock);
   return self->connections;

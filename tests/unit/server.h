@@ -59,8 +59,9 @@ guint server_count_with (Server *self, const char *part);
 char *server_request (Server *self, const char *what, guint nth);
 /* Waits until there were @count such requests; fails the test after 20 s. */
 void server_wait (Server *self, const char *what, guint count);
-/* Answers that are held go on, and no other is held from now on. */
+/* Answers that are held go on, and no other is held from now on, or before server_hold(). */
 void server_release (Server *self);
+void server_hold (Server *self);
 /* Connections so far. */
 guint server_connections (Server *self);
 /* Most requests that were being answered at the same time. */

@@ -873,6 +873,40 @@ static void test_priority (void) {
   latch_wait (&raised.latch, 1);
 }
 
+static void holds_ranges (Exchange *exchange, gpointer data) {
+  good (exchange, data);
+  exchange->hold = g_str_equal (exchange->method, "GET");
+}
+
+/* However much is fetched ahead of one reader, another file's first bytes need not wait for it. */
+static void test_spare_place (void) {
+  enum { MANY = 6 };
+  SCENE (scene, holds_ranges);
+  Outcome ahead[MANY];
+  OUTCOME (reader);
+  OUTCOME (settled);
+  g_autoptr (CabBlob) one = blob_with_address (&scene, 3600);
+  g_autoptr (CabBlob) other = blob_with_address (&scene, 3600);
+  g_assert_cmpuint (scene.rig->options.connections, ==, 4);
+  for (guint i = 0; i < MANY; i++) {
+    outcome_init (&ahead[i]);
+    cab_transfer_unref (cab_blob_get (one, 0, 10, NULL, CAB_PRIORITY_AHEAD, &outcome_sink, &ahead[i]));
+  }
+  server_wait (scene.rig->blobs, GET_BLOB, 3);
+  rig_probe (one, &settled);
+  g_assert_cmpuint (server_count (scene.rig->blobs, GET_BLOB), ==, 3);
+  cab_transfer_unref (cab_blob_get (other, 0, 11, NULL, CAB_PRIORITY_READER, &outcome_sink, &reader));
+  server_wait (scene.rig->blobs, GET_BLOB, 4);
+  assert_range (&scene, 3, "0-10");
+  server_release (scene.rig->blobs);
+  latch_wait (&reader.latch, 1);
+  rig_assert_ok (&reader);
+  for (guint i = 0; i < MANY; i++) {
+    latch_wait (&ahead[i].latch, 1);
+    outcome_clear (&ahead[i]);
+  }
+}
+
 /* Some run, some wait for a place, some for an address, one for its next try: all end, once. */
 static void test_free_with_all_under_way (void) {
   enum { MANY = 30 };
@@ -957,6 +991,7 @@ int main (int argc, char **argv) {
   g_test_add_func ("/blob/cancel", test_cancel);
   g_test_add_func ("/blob/cancel-from-callback", test_cancel_from_callback);
   g_test_add_func ("/blob/priority", test_priority);
+  g_test_add_func ("/blob/spare-place", test_spare_place);
   g_test_add_func ("/blob/free-with-all-under-way", test_free_with_all_under_way);
   g_test_add_func ("/blob/not-downloadable", test_not_downloadable);
   return g_test_run ();

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { LANE_ONE, LANE_THREE, LANE_PACKED, LANES };
+enum { LANE_ONE, LANE_THREE, LANE_PACKED, LANE_EIGHT, LANE_SPARE, LANES };
 
 typedef struct {
   Server *server;
@@ -36,7 +36,9 @@ static void handler (Exchange *exchange, gpointer data) {
   server_header (exchange, "X-Told", "%u", exchange->index);
   if (g_str_has_prefix (exchange->path, "/held"))
     exchange->hold = TRUE;
-  else if (g_str_equal (exchange->path, "/redirect")) {
+  if (g_str_has_prefix (exchange->path, "/held-503"))
+    exchange->status = 503;
+  if (g_str_equal (exchange->path, "/redirect")) {
     exchange->status = 302;
     server_header (exchange, "Location", "/elsewhere");
   } else if (g_str_equal (exchange->path, "/stall")) {
@@ -63,7 +65,9 @@ static void stage_init (Stage *self) {
   g_autoptr (GError) error = NULL;
   const CabLane lanes[LANES] = {[LANE_ONE] = {.parallel = 1},
                                 [LANE_THREE] = {.parallel = 3, .buffer = 512 * 1024},
-                                [LANE_PACKED] = {.parallel = 1, .http2 = TRUE, .compressed = TRUE}};
+                                [LANE_PACKED] = {.parallel = 1, .http2 = TRUE, .compressed = TRUE},
+                                [LANE_EIGHT] = {.parallel = 8},
+                                [LANE_SPARE] = {.parallel = 4, .spare = 1}};
   const CabHttpOptions options = {.name = "test", .lanes = lanes, .n_lanes = LANES};
   self->server = server_new (handler, self);
   self->http = cab_http_new (&options, &error);
@@ -256,6 +260,103 @@ static void test_lanes (void) {
   g_assert_cmpuint (server_peak (stage.server), <=, 4);
 }
 
+/* --- who is next ---------------------------------------------------------------------------------------------- */
+
+/* Until the transport had its chance to send what it would. */
+static void settle (Stage *self) {
+  RESULT (result);
+  send_and_wait (self, "/settle", (CabRequestSpec){.lane = LANE_ONE}, &result);
+}
+
+static void send_many (Stage *self, const char *path, CabRequestSpec spec, Result *results, guint n) {
+  for (guint i = 0; i < n; i++) {
+    result_init (&results[i]);
+    send (self, path, spec, &results[i]);
+  }
+}
+
+static void wait_for_all (Result *results, guint n, int status) {
+  for (guint i = 0; i < n; i++) {
+    latch_wait (&results[i].latch, 1);
+    g_assert_no_error (results[i].error);
+    g_assert_cmpint (results[i].status, ==, status);
+    result_clear (&results[i]);
+  }
+}
+
+/* Asks for @n at once, which are held: how many were sent. */
+static guint under_way (Stage *self, const char *url, Server *server, guint n, guint expected) {
+  Result results[32];
+  guint before = server_count (server, "GET /held-200");
+  g_autofree char *path = g_strconcat (url, "/held-200", NULL);
+  server_hold (server);
+  send_many (self, path, (CabRequestSpec){.lane = LANE_EIGHT}, results, n);
+  server_wait (server, "GET /held-200", before + expected);
+  settle (self);
+  guint sent = server_count (server, "GET /held-200") - before;
+  server_release (server);
+  wait_for_all (results, n, 200);
+  return sent;
+}
+
+/* A host that is asked for too much is asked for half, and for more again with every answer; no other host is. */
+static void test_throttle (void) {
+  STAGE (stage);
+  STAGE (other);
+  Result results[8];
+  const char *url = server_url (stage.server);
+  g_assert_cmpuint (under_way (&stage, url, stage.server, 20, 8), ==, 8);
+  server_hold (stage.server);
+  send_many (&stage, "/held-503", (CabRequestSpec){.lane = LANE_EIGHT}, results, 8);
+  server_wait (stage.server, "GET /held-503", 8);
+  server_release (stage.server);
+  wait_for_all (results, 8, 503); /* all of them are one refusal */
+  g_assert_cmpuint (under_way (&stage, server_url (other.server), other.server, 20, 8), ==, 8);
+  g_assert_cmpuint (under_way (&stage, url, stage.server, 20, 4), ==, 4);
+  for (guint i = 0; i < 64; i++) {
+    RESULT (result);
+    send_and_wait (&stage, "/good", (CabRequestSpec){.lane = LANE_EIGHT}, &result);
+  }
+  g_assert_cmpuint (under_way (&stage, url, stage.server, 20, 8), ==, 8);
+}
+
+/* Read-ahead leaves a place for who comes with another file, and shares the others evenly between files. */
+static void test_flows (void) {
+  enum { MANY = 6 };
+  STAGE (stage);
+  Result a[MANY], c[2];
+  RESULT (b);
+  send_many (&stage, "/held-a", (CabRequestSpec){.lane = LANE_SPARE, .priority = 1, .flow = a}, a, MANY);
+  server_wait (stage.server, "GET /held-a", 3);
+  settle (&stage);
+  g_assert_cmpuint (server_count (stage.server, "GET /held-a"), ==, 3);
+  send (&stage, "/held-b", (CabRequestSpec){.lane = LANE_SPARE, .flow = &b}, &b);
+  server_wait (stage.server, "GET /held-b", 1);
+  send_many (&stage, "/held-c", (CabRequestSpec){.lane = LANE_SPARE, .priority = 1, .flow = c}, c, 2);
+  settle (&stage);
+  g_assert_cmpuint (server_count (stage.server, "GET /held-"), ==, 4);
+  cab_request_cancel (b.request); /* its place is the spare one */
+  settle (&stage);
+  g_assert_cmpuint (server_count (stage.server, "GET /held-"), ==, 4);
+  cab_request_cancel (a[0].request); /* A has two places, C none */
+  server_wait (stage.server, "GET /held-c", 1);
+  cab_request_cancel (a[1].request); /* both have one, and A's next came before C's */
+  server_wait (stage.server, "GET /held-a", 4);
+  cab_request_cancel (c[0].request); /* A has two, C none */
+  server_wait (stage.server, "GET /held-c", 2);
+  settle (&stage);
+  g_assert_cmpuint (server_count (stage.server, "GET /held-"), ==, 4 + 1 + 2);
+  server_release (stage.server);
+  for (guint i = 0; i < MANY; i++) {
+    latch_wait (&a[i].latch, 1);
+    result_clear (&a[i]);
+  }
+  for (guint i = 0; i < 2; i++) {
+    latch_wait (&c[i].latch, 1);
+    result_clear (&c[i]);
+  }
+}
+
 static void cancel_and_tell (gpointer data) {
   Result *self = data;
   cab_request_cancel (self->request);
@@ -423,6 +524,8 @@ int main (int argc, char **argv) {
   g_test_add_func ("/http/packed", test_packed);
   g_test_add_func ("/http/stall", test_stall);
   g_test_add_func ("/http/lanes", test_lanes);
+  g_test_add_func ("/http/throttle", test_throttle);
+  g_test_add_func ("/http/flows", test_flows);
   g_test_add_func ("/http/cancel", test_cancel);
   g_test_add_func ("/http/ready", test_ready);
   g_test_add_func ("/http/timers", test_timers);

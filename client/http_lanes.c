@@ -1,0 +1,115 @@
+/* Who gets a place in a lane.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "client/http_private.h"
+
+void cab_lane_open (CabLaneState *self, const CabLane *config) {
+  self->config = *config;
+  self->flows = g_hash_table_new (NULL, NULL);
+  self->throttle = cab_throttle_new (config->parallel);
+}
+
+void cab_lane_close (CabLaneState *self) {
+  g_hash_table_unref (self->flows);
+  cab_throttle_free (self->throttle);
+}
+
+/* --- queues ------------------------------------------------------------------------------------------------- */
+
+void cab_lane_wait (CabLaneState *self, CabRequest *request) {
+  g_queue_push_tail_link (&self->waiting[request->priority], &request->link);
+}
+
+void cab_lane_move (CabLaneState *self, CabRequest *request, guint priority) {
+  if (request->state != STATE_WAITING || request->priority == priority)
+    return;
+  g_queue_unlink (&self->waiting[request->priority], &request->link);
+  request->priority = priority;
+  cab_lane_wait (self, request);
+}
+
+static guint places_of (const CabLaneState *self, const void *flow) {
+  return flow == NULL ? 0 : GPOINTER_TO_UINT (g_hash_table_lookup (self->flows, flow));
+}
+
+static void set_places (CabLaneState *self, const void *flow, guint places) {
+  if (flow == NULL)
+    return;
+  if (places > 0)
+    g_hash_table_insert (self->flows, (gpointer) (guintptr) flow, GUINT_TO_POINTER (places));
+  else
+    g_hash_table_remove (self->flows, flow);
+}
+
+static CabRequest *next_of (CabHttp *http, CabLaneState *self, const GQueue *queue, gint64 now) {
+  CabRequest *best = NULL;
+  guint least = G_MAXUINT;
+  for (const GList *link = queue->head; link != NULL && least > 0; link = link->next) {
+    CabRequest *request = link->data;
+    guint places = places_of (self, request->flow);
+    if (places >= least || !cab_http_host_is_open (http, request, now) ||
+        !cab_throttle_has_room (self->throttle, request->host))
+      continue;
+    best = request;
+    least = places;
+  }
+  return best;
+}
+
+CabRequest *cab_lane_next (CabHttp *http, CabLaneState *self, gint64 now) {
+  CabRequest *request = NULL;
+  for (guint priority = 0; priority < CAB_PRIORITIES && request == NULL; priority++) {
+    guint spare = priority == 0 ? 0 : self->config.spare;
+    if (self->placed + spare < self->config.parallel)
+      request = next_of (http, self, &self->waiting[priority], now);
+  }
+  return request;
+}
+
+/* --- places ------------------------------------------------------------------------------------------------- */
+
+static void count (CabLaneState *self, CabRequest *request) {
+  request->counted = request->host != NULL;
+  if (request->counted)
+    cab_throttle_begin (self->throttle, request->host);
+}
+
+void cab_lane_place (CabLaneState *self, CabRequest *request) {
+  g_queue_unlink (&self->waiting[request->priority], &request->link);
+  self->placed++;
+  set_places (self, request->flow, places_of (self, request->flow) + 1);
+  count (self, request);
+}
+
+gboolean cab_lane_launch (CabLaneState *self, CabRequest *request) {
+  if (!request->counted && !cab_throttle_has_room (self->throttle, request->host))
+    return FALSE;
+  if (!request->counted)
+    count (self, request);
+  request->round = cab_throttle_round (self->throttle, request->host);
+  return TRUE;
+}
+
+static void discount (CabLaneState *self, CabRequest *request, int status) {
+  if (!request->counted)
+    return;
+  request->counted = FALSE;
+  if (cab_throttle_end (self->throttle, request->host, request->round, status))
+    g_info ("HTTP status %d: %s is asked for %u at a time from now on", status, request->host,
+            cab_throttle_limit (self->throttle, request->host));
+}
+
+void cab_lane_rehost (CabLaneState *self, CabRequest *request) {
+  discount (self, request, 0);
+}
+
+void cab_lane_leave (CabLaneState *self, CabRequest *request) {
+  if (request->state == STATE_WAITING) {
+    g_queue_unlink (&self->waiting[request->priority], &request->link);
+    return;
+  }
+  self->placed--;
+  set_places (self, request->flow, places_of (self, request->flow) - 1);
+  discount (self, request, request->state == STATE_RUNNING ? request->answer.status : 0);
+}
