@@ -119,7 +119,7 @@ static void scan_file (int dirfd, const char *dir_name, gint64 expires, const ch
                          .bytes = (guint64) data.st_blocks * 512};
   if (member && !mapped && remove_abandoned (dirfd, name, map_name))
     return;
-  entry.path = g_strconcat (dir_name, "/", id, NULL);
+  entry.path = g_strconcat (dir_name, "/", id, NULL); /* the array frees it */
   g_array_append_val (entries, entry);
 }
 
