@@ -10,6 +10,7 @@ from pathlib import Path
 from mount import Mount, is_mounted
 from servers import APP
 
+MOUNT_LIMIT = 300  # seconds: httpdirfs mounts when it has asked for each file
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -39,6 +40,7 @@ class Mounted:
         self.path = self.work / "mnt"
         self.cache = self.work / "cache"
         self.process = None
+        self.mount_seconds = 0
         self.path.mkdir(parents=True, exist_ok=True)
         self.cache.mkdir(exist_ok=True)
 
@@ -60,15 +62,17 @@ class Mounted:
         return self.files / f"{self.servers.directory(self.directory, ())[index]}.cab"
 
     def mount(self):
+        begun = time.monotonic()
         with open(self.work / "log", "ab") as log:
             self.process = subprocess.Popen([str(word) for word in self.command()], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log, env={**os.environ, "HOME": str(self.work)})
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + MOUNT_LIMIT
         while not is_mounted(self.path):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{type(self).__name__} does not mount:\n{(self.work / 'log').read_text()[-2000:]}")
             time.sleep(0.005)
         os.statvfs(self.path)  # answered once it serves
+        self.mount_seconds = time.monotonic() - begun
 
     def unmount(self):
         deadline = time.monotonic() + 60

@@ -8,8 +8,8 @@
  *
  * What a client sends is held until one round trip after it connected (the handshake, which loopback does at once), then
  * for half a round trip; what comes back is held for the other half.  Downwards a connection has the rate, and a window
- * of bytes that are not yet acknowledged: ten segments at first and after a pause, one more for each acknowledged, up to
- * what the rate fills.  Nothing is ever lost.
+ * of bytes that are not yet acknowledged: ten segments at first, one more for each acknowledged, up to what the rate
+ * fills, and half as much for each time-out of a pause, as Linux' servers have it.  Nothing is ever lost.
  *
  * One thread.  It looks at a connection when its sockets have news or its next event is due, at most every TICK_US, so
  * that a relayed byte costs little more than being read and written once.
@@ -28,14 +28,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PARCEL    (64 * 1024)
-#define SEGMENT   1460
-#define FIRST     (10 * SEGMENT)
-#define TICK_US   300
-#define LATE_US   2000 /* how much rate a connection that was looked at late makes up for */
-#define PAUSE_RTT 5    /* as long a pause as Linux' servers let pass before they start slowly again */
-#define EVENTS    256
-#define BACKLOG   4096
+#define PARCEL     (64 * 1024)
+#define SEGMENT    1460
+#define FIRST      (10 * SEGMENT)
+#define TICK_US    300
+#define LATE_US    2000   /* how much rate a connection that was looked at late makes up for */
+#define TIMEOUT_US 200000 /* and a round trip: Linux' time-out of a connection that loses nothing */
+#define EVENTS     256
+#define BACKLOG    4096
 
 /* Bytes under way; none: the end of the stream. */
 typedef struct {
@@ -103,14 +103,21 @@ static void lane_push (Lane *lane, gsize len, gint64 due) {
   g_queue_push_tail (&lane->road, parcel);
 }
 
+/* After a pause a sender knows less of the line. */
+static void lane_shrink (Lane *lane, gint64 pause_us) {
+  gint64 timeout_us = link_.rtt_us + TIMEOUT_US;
+  for (; pause_us > timeout_us && lane->window > FIRST; pause_us -= timeout_us)
+    lane->window = MAX (lane->window / 2, (gsize) FIRST);
+}
+
 /* How many bytes the line takes now. */
 static gsize lane_room (Lane *lane, gint64 now) {
   if (!lane->paced)
     return PARCEL;
   if (lane->free_at_us > now)
     return 0;
-  if (lane->in_flight == 0 && now - lane->free_at_us > PAUSE_RTT * link_.rtt_us)
-    lane->window = FIRST;
+  if (lane->in_flight == 0)
+    lane_shrink (lane, now - lane->free_at_us);
   return MIN (lane->window - lane->in_flight, (gsize) PARCEL);
 }
 
