@@ -93,6 +93,7 @@ struct CabContent {
   GQueue openers;   /* of Opener, owned; each is answered once, as are readers */
   GQueue readers;   /* of Reader, owned */
   CabPlan plan;
+  CabZone ahead; /* of the latest read: what it asked for that had no connection yet is begun when one is free */
   gint64 progress_us;
   GError *trouble; /* why a read that waited failed; NULL if none did since the last byte */
   gint64 trouble_us;

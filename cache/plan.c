@@ -48,7 +48,7 @@ CabZone cab_plan_read (CabPlan *self, guint64 start, guint64 end, guint64 size, 
   cursor->next = MAX (cursor->next, end);
   CabZone zone = cab_plan_zone (start - start % CAB_PLAN_BLOCK, MAX (end, cursor->next + cursor->window));
   if (cursor->window > 0)
-    zone.chunk = CLAMP (round_up (cursor->window / MAX (1, limits->connections), CAB_PLAN_BLOCK),
+    zone.chunk = CLAMP (round_up (2 * cursor->window / (3 * MAX (1, limits->connections)), CAB_PLAN_BLOCK),
                         CAB_PLAN_CHUNK_MIN, CAB_PLAN_CHUNK_MAX);
   /* In steps, or each read would ask for the few bytes by which it moved the end. */
   zone.end = MIN (size, round_up (zone.end, cursor->window > 0 ? zone.chunk : CAB_PLAN_BLOCK));

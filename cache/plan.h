@@ -5,9 +5,10 @@
  * and grows fourfold each time he has read a quarter of it in a row, up to `read-ahead`.  So a debugger that reads a few
  * pieces side by side does not fetch the file, and who reads on has the whole window under way after 4 MiB.
  *
- * A window is cut into as many requests as there are connections, of 0.5 to 8 MiB.  To a far host one connection is bounded
- * by latency and its window, which begins small too: what has to grow is better begun on all of them, early, with
- * little, than on one after the other.  A first read that the kernel has made long itself, from the beginning of a file,
+ * A window is cut into requests of 0.5 to 8 MiB, half as many again as there are connections: so one that is late, at
+ * which the reader waits, leaves work for the others.  To a far host one connection is bounded by latency and its own
+ * window, which begins small too: what has to grow is better begun on all of them, early, with little, than on one after
+ * the other.  A first read that the kernel has made long itself, from the beginning of a file,
  * is the way of programs that read it to the end: it gets such a start at once.
  *
  * SPDX-License-Identifier: MIT

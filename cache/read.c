@@ -255,6 +255,7 @@ static void on_done (gpointer data, const GError *error) {
   CabContent *self = stream->content;
   GQueue bereft = G_QUEUE_INIT;
   gboolean cancelled, opening;
+  CabZone ahead;
   {
     CAB_LOCK_SCOPE (&self->owner->lock);
     g_queue_remove (&self->streams, stream);
@@ -265,6 +266,7 @@ static void on_done (gpointer data, const GError *error) {
       take_bereft_locked (self, (CabRange){stream->pos, stream->end}, &bereft);
     if (!g_queue_is_empty (&bereft))
       cab_content_trouble_locked (self, error);
+    ahead = self->users > 0 && error == NULL ? self->ahead : (CabZone){0};
   }
   if (error != NULL && !cancelled &&
       (opening || g_error_matches (error, CAB_ERROR, CAB_ERROR_CHANGED) ||
@@ -273,6 +275,8 @@ static void on_done (gpointer data, const GError *error) {
   cab_content_answer_readers (self, &bereft, error);
   if (cancelled)
     fetch_for_readers (self);
+  else if (ahead.end > 0)
+    cab_content_fetch (self, ahead, 0);
   cab_content_settle (self);
   stream_drop (stream);
 }
@@ -429,7 +433,8 @@ static CabPlanLimits limits (const CabContent *self) {
 
 static CabZone plan_read_locked (CabContent *self, guint64 start, guint64 end) {
   const CabPlanLimits now = limits (self);
-  return cab_plan_read (&self->plan, start, end, self->size, &now);
+  self->ahead = cab_plan_read (&self->plan, start, end, self->size, &now);
+  return self->ahead;
 }
 
 /* @len cut at the end of the file. */
