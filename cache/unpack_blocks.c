@@ -61,10 +61,10 @@ static Block *find (CabBlocks *self, guint64 off) {
 
 /* The one that was not used for the longest time; @not_this is in use. */
 static Block *oldest (CabBlocks *self, const Block *not_this) {
-  Block *best = NULL;
+  Block *best = &self->blocks[not_this == &self->blocks[0] ? 1 : 0];
   for (gsize i = 0; i < BLOCKS; i++) {
     Block *block = &self->blocks[i];
-    if (block != not_this && (best == NULL || block->used < best->used))
+    if (block != not_this && block->used < best->used)
       best = block;
   }
   return best;
