@@ -112,15 +112,16 @@ static void scan_file (int dirfd, const char *dir_name, gint64 expires, const ch
   if (fstatat (dirfd, name, &data, AT_SYMLINK_NOFOLLOW) < 0)
     return;
   gboolean mapped = fstatat (dirfd, map_name, &map, AT_SYMLINK_NOFOLLOW) == 0;
-  CabEvictEntry entry = {.member = member,
-                         .expires = expires,
-                         .fetched = mapped ? map.st_mtim.tv_sec : data.st_mtim.tv_sec,
-                         .read = data.st_atim.tv_sec,
-                         .bytes = (guint64) data.st_blocks * 512};
   if (member && !mapped && remove_abandoned (dirfd, name, map_name))
     return;
-  entry.path = g_strconcat (dir_name, "/", id, NULL); /* the array frees it */
-  g_array_append_val (entries, entry);
+  g_array_set_size (entries, entries->len + 1);
+  g_array_index (entries, CabEvictEntry, entries->len - 1) =
+      (CabEvictEntry){.path = g_strconcat (dir_name, "/", id, NULL),
+                      .member = member,
+                      .expires = expires,
+                      .fetched = mapped ? map.st_mtim.tv_sec : data.st_mtim.tv_sec,
+                      .read = data.st_atim.tv_sec,
+                      .bytes = (guint64) data.st_blocks * 512};
 }
 
 static void scan_dir (int storefd, const char *dir_name, gint64 expires, gint64 now, GArray *entries) {

@@ -272,7 +272,7 @@ static void on_cab (gpointer data, CabContent *cab, const GError *error) {
     run_over (run, 0, error);
   } else if (options->unpacker == NULL) {
     run_over (run, 0, options->unpacker_missing);
-  } else if (strcmp (stamp, run->content->extraction->member->stamp) != 0) {
+  } else if (g_strcmp0 (stamp, run->content->extraction->member->stamp) != 0) {
     change (run);
   } else {
     unpack (run);

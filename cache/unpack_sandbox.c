@@ -41,12 +41,13 @@ static void limit (int resource, guint64 value) {
 }
 
 static guint64 address_space (void) {
-  unsigned long pages = 0;
+  char line[128] = "";
   FILE *statm = fopen ("/proc/self/statm", "re");
-  if (statm != NULL && fscanf (statm, "%lu", &pages) != 1)
-    pages = 0;
+  if (statm != NULL && fgets (line, sizeof line, statm) == NULL)
+    line[0] = '\0';
   if (statm != NULL)
     fclose (statm);
+  guint64 pages = g_ascii_strtoull (line, NULL, 10);
   return pages > 0 ? pages * (guint64) sysconf (_SC_PAGESIZE) : MEMORY_USUAL;
 }
 

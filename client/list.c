@@ -299,9 +299,11 @@ static void page_answered (gpointer data, const CabAnswer *answer, const GError 
     page_free (page);
     return;
   }
-  if (error == NULL && cab_answer_status (answer) != 200)
-    error = odd = g_error_new (CAB_ERROR, CAB_ERROR_INVALID, "HTTP status %d instead of a list",
-                               cab_answer_status (answer));
+  if (error == NULL && cab_answer_status (answer) != 200) {
+    odd = g_error_new (CAB_ERROR, CAB_ERROR_INVALID, "HTTP status %d instead of a list",
+                       cab_answer_status (answer));
+    error = odd;
+  }
   if (error == NULL && self->sink.progress != NULL)
     self->sink.progress (self->data);
   if (page->skip == self->skip) {

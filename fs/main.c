@@ -139,10 +139,12 @@ static int start (const CabConfig *config) {
 /* libcurl brings libgnutls along for protocols that are never spoken here (the TLS is OpenSSL's), and that library starts
  * itself when it is loaded: a tenth of the memory of an idle mount.  It asks this function first; libcurl built on
  * GnuTLS starts it by itself. */
+/* NOLINTBEGIN(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp): the name is theirs. */
 int _gnutls_global_init_skip (void);
 __attribute__ ((visibility ("default"))) int _gnutls_global_init_skip (void) {
   return 1;
 }
+/* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
 int main (int argc, char **argv) {
   setlocale (LC_CTYPE, "");
