@@ -165,7 +165,9 @@ static void on_read (gpointer data, const void *bytes, gsize len, const GError *
   cab_call_free (call);
 }
 
-static void read_text (fuse_req_t req, GBytes *text, gsize size, guint64 off) {
+static void read_text (fuse_req_t req, GBytes *file_text, gsize size, guint64 off) {
+  /* Once the kernel has the answer the file may be closed, before the call has returned. */
+  g_autoptr (GBytes) text = g_bytes_ref (file_text);
   gsize len;
   const char *bytes = g_bytes_get_data (text, &len);
   gsize from = (gsize) MIN (off, len);

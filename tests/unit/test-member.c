@@ -4,6 +4,7 @@
  */
 #include "cache/cache.h"
 
+#include "cache/content.h"
 #include "client/error.h"
 #include "fake-client.h"
 #include "latch.h"
@@ -294,6 +295,86 @@ static void test_stopped (Fixture *f, gconstpointer unused) {
   cab_content_unref (content);
 }
 
+/* --- a member whose size its archive does not tell: the parts of the cache by themselves ------------------------- */
+
+typedef struct {
+  CabStore *store;
+  CabPool *pool;
+  CabUnpacker *unpacker;
+  CabContents *contents;
+} Parts;
+
+static void open_of_parts (gpointer data, const CabScope *scope, const CabRecord *of, CabReach reach,
+                           CabOpenDone done, gpointer done_data) {
+  Parts *parts = data;
+  cab_contents_open (parts->contents, scope, of, NULL, reach, done, done_data);
+}
+
+static void ignore_facts (gpointer data, const CabScope *scope, const char *id, const CabFacts *facts) {
+}
+
+static void ignore_spoilt (gpointer data, const CabScope *scope, gint64 expires, const char *id) {
+}
+
+static void parts_new (Fixture *f, Parts *parts) {
+  g_autofree char *dir = g_build_filename (f->dir, "parts", NULL);
+  parts->store = cab_store_new (dir, NULL);
+  parts->pool = cab_pool_new (1);
+  parts->unpacker = rig_unpacker (1, 1000 * MIB);
+  const CabContentsOptions options = {.store = parts->store,
+                                      .pool = parts->pool,
+                                      .unpacker = parts->unpacker,
+                                      .read_ahead = MIB,
+                                      .connections = 1,
+                                      .timeout_ms = 60000,
+                                      .learned = ignore_facts,
+                                      .open = open_of_parts,
+                                      .spoilt = ignore_spoilt,
+                                      .data = parts};
+  parts->contents = cab_contents_new (&options);
+}
+
+static void parts_free (Parts *parts) {
+  cab_unpacker_stop (parts->unpacker);
+  cab_contents_free (parts->contents);
+  cab_unpacker_free (parts->unpacker);
+  cab_pool_free (parts->pool);
+  cab_store_free (parts->store);
+}
+
+static CabContent *open_unsized (Fixture *f, Parts *parts, guint ordinal, const char *stamp, GError **error) {
+  g_auto (Answer) answer = ANSWER_INIT;
+  const CabMemberSpec spec = {.id = cab_member_id (0, ordinal), .modified = CAB_TIME_UNKNOWN, .stamp = stamp};
+  cab_contents_open_member (parts->contents, f->scope, cab (), &spec, CAB_REACH_NETWORK, on_open, &answer);
+  latch_wait (&answer.done, 1);
+  if (answer.error != NULL)
+    g_propagate_error (error, g_steal_pointer (&answer.error));
+  return g_steal_pointer (&answer.content);
+}
+
+/* It is open when all of it is there, and then its size is known; the next time it is known from the store. */
+static void test_unknown_size (Fixture *f, gconstpointer unused) {
+  Parts parts;
+  parts_new (f, &parts);
+  g_auto (Answer) whole = ANSWER_INIT;
+  cab_contents_open (parts.contents, f->scope, cab (), NULL, CAB_REACH_NETWORK, on_open, &whole);
+  latch_wait (&whole.done, 1);
+  g_autofree char *stamp = cab_content_stamp (whole.content);
+  g_clear_pointer (&whole.content, cab_content_unref);
+  for (guint again = 0; again < 2; again++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (CabContent) content = open_unsized (f, &parts, 0, stamp, &error);
+    g_assert_no_error (error);
+    g_assert_cmpuint (cab_content_size (content), ==, 200000);
+    g_autofree char *bytes = read_at (content, 100000, 1000, &error);
+    check_pattern (bytes, 100000, 1000);
+  }
+  g_autoptr (GError) error = NULL;
+  g_assert_null (open_unsized (f, &parts, 99, stamp, &error)); /* there is no such member */
+  g_assert_error (error, CAB_ERROR, CAB_ERROR_INVALID);
+  parts_free (&parts);
+}
+
 /* --- many at a time --------------------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -385,6 +466,7 @@ int main (int argc, char **argv) {
   MEMBER_TEST ("kept", test_kept);
   MEMBER_TEST ("replaced", test_replaced);
   MEMBER_TEST ("stopped", test_stopped);
+  MEMBER_TEST ("unknown-size", test_unknown_size);
   MEMBER_TEST ("many-readers", test_many_readers);
   MEMBER_TEST ("changing", test_changing);
   return g_test_run ();
