@@ -17,6 +17,7 @@
 #include "fs/daemon.h"
 #include "fs/log.h"
 #include "fs/ops.h"
+#include "fs/sdnotify.h"
 #include "fs/session.h"
 
 enum {
@@ -27,7 +28,8 @@ enum {
 /* Everything that runs, in the order of its making. */
 typedef struct {
   const CabConfig *config;
-  CabDaemon *daemon; /* NULL in the foreground */
+  CabDaemon *daemon;         /* NULL in the foreground */
+  const CabSdNotify *notify; /* NULL where nobody wants to know */
   CabClient *client;
   CabCache *cache;
   CabFs *fs;
@@ -84,14 +86,19 @@ static void mount_is_ready (gpointer data) {
   Parts *parts = data;
   if (parts->daemon != NULL)
     cab_daemon_ready (parts->daemon);
-  g_message ("%s is mounted at %s", parts->config->mount.account, parts->config->mount.mountpoint);
+  g_autofree char *status =
+      g_strdup_printf ("%s is mounted at %s", parts->config->mount.account, parts->config->mount.mountpoint);
+  cab_sdnotify_ready (parts->notify, status);
+  g_message ("%s", status);
 }
 
 static int serve (Parts *parts) {
   g_autoptr (GError) error = NULL;
   if (!cab_session_mount (parts->session, mount_is_ready, parts, &error))
     return complain (error, EXIT_CANNOT);
-  if (cab_session_run (parts->session, &error))
+  gboolean ok = cab_session_run (parts->session, &error);
+  cab_sdnotify_stopping (parts->notify, ok ? "Unmounting" : error->message);
+  if (ok)
     return EXIT_SUCCESS;
   g_critical ("the mount ends: %s", error->message);
   return EXIT_CANNOT;
@@ -110,8 +117,8 @@ static void end (Parts *parts) {
   cab_session_free (parts->session);
 }
 
-static int run (const CabConfig *config, CabDaemon *daemon) {
-  Parts parts = {.config = config, .daemon = daemon};
+static int run (const CabConfig *config, CabDaemon *daemon, const CabSdNotify *notify) {
+  Parts parts = {.config = config, .daemon = daemon, .notify = notify};
   int status = make (&parts);
   if (status == EXIT_SUCCESS)
     status = serve (&parts);
@@ -127,13 +134,17 @@ static int start (const CabConfig *config) {
   signal (SIGPIPE, SIG_IGN);
   umask (077);
   g_autoptr (CabDaemon) daemon = NULL;
+  g_autoptr (CabSdNotify) notify = cab_sdnotify_new ();
   if (!config->mount.foreground) {
+    /* A manager waits for the process that it started, which is about to leave; and whoever runs mount(8), an
+     * automounter for one, may have a manager of its own. */
+    g_clear_pointer (&notify, cab_sdnotify_free);
     daemon = cab_daemon_fork (&error);
     if (daemon == NULL)
       return complain (error, EXIT_CANNOT);
   }
   cab_daemon_harden (config->mount.debug);
-  return run (config, daemon);
+  return run (config, daemon, notify);
 }
 
 /* libcurl brings libgnutls along for protocols that are never spoken here (the TLS is OpenSSL's), and that library starts

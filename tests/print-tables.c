@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Prints the tables of the configuration and of the command line for check-manual: fields between tabs.
- *   key     NAME  TYPE  DEFAULT or nothing  SECTION
+ * Prints the tables of the configuration and of the command line for check-manual and make-completions: fields between
+ * tabs.
+ *   key     NAME  TYPE  DEFAULT or nothing  SECTION  CHOICES, blanks between, or nothing
  *   word    NAME  "=" if it takes a value
- *   option  LETTER  NAME  ARGUMENT or nothing
+ *   option  LETTER  NAME  ARGUMENT or nothing  HELP
  */
 #include <stdio.h>
 
@@ -15,17 +16,25 @@ static const char *or_nothing (const char *text) {
   return text != NULL ? text : "";
 }
 
+static void print_key (const CabKey *key) {
+  printf ("key\t%s\t%s\t%s\t%s\t", key->name, key->type, or_nothing (key->value), key->section);
+  for (guint i = 0; key->words != NULL && key->words[i] != NULL; i++)
+    printf ("%s%s", i > 0 ? " " : "", key->words[i]);
+  putchar ('\n');
+}
+
 int main (void) {
   guint n;
   const CabKey *keys = cab_config_keys (&n);
   for (guint i = 0; i < n; i++)
-    printf ("key\t%s\t%s\t%s\t%s\n", keys[i].name, keys[i].type, or_nothing (keys[i].value), keys[i].section);
+    print_key (&keys[i]);
   const CabWord *words = cab_config_words (&n);
   for (guint i = 0; i < n; i++)
     if (words[i].kind == CAB_WORD_OURS)
       printf ("word\t%s\t%s\n", words[i].name, words[i].takes_value ? "=" : "");
   const CabCommandOption *options = cab_command_options (&n);
   for (guint i = 0; i < n; i++)
-    printf ("option\t%c\t%s\t%s\n", options[i].letter, options[i].name, or_nothing (options[i].argument));
+    printf ("option\t%c\t%s\t%s\t%s\n", options[i].letter, options[i].name, or_nothing (options[i].argument),
+            options[i].help);
   return 0;
 }
