@@ -306,7 +306,8 @@ for one in sorted(ROWS, key=lambda row: list(OPERATIONS).index(row.operation)):
 
 @pytest.mark.parametrize("label", LABELS)
 def test_fault(bench, label):
-    """A fault ends as the table says, after as many requests, and when it is over all is as it should be."""
+    """A fault ends as the table says, after as many requests, and when it is over all is as it should be.
+    [B6, E1, E7, E9]"""
     operations = {row: bench.operations[row] for row in LABELS[label]}
     for operation in operations.values():
         operation.prepare()
@@ -355,7 +356,8 @@ def test_table_is_complete(bench):
 @pytest.mark.parametrize("absurd", [10**6, {"date": 10**6}], ids=["seconds", "date"])
 def test_absurd_pause(emulator, mount, status, absurd):
     """A host that asks for days of rest gets it from all requests, but nobody waits longer than `timeout`, and the
-    other hosts are asked as ever.  (The pause itself is cut to two minutes: the test of client/retry has that.)"""
+    other hosts are asked as ever.  (The pause itself is cut to two minutes: the test of client/retry has that.)
+    [E5, E11]"""
     for failure in (FAILURE, OTHER_FAILURE):
         emulator.add_cabs(APP, failure, count=2, size=5000)
     m = mount(timeout=2, retries=5)
@@ -377,7 +379,7 @@ def test_absurd_pause(emulator, mount, status, absurd):
 
 
 def test_wrong_md5(emulator, mount):
-    """Bytes that have another MD5 than their host tells are not kept; they are once it tells the truth."""
+    """Bytes that have another MD5 than their host tells are not kept; they are once it tells the truth. [B7]"""
     emulator.add_cabs(APP, FAILURE, size=SMALL)
     cab, = emulator.cabs()
     m = mount()
