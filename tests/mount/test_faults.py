@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Everything that the emulator can do wrong, to everything that is asked of it: errno, requests, and that it passes."""
+import contextlib
 import errno
 import fnmatch
 import os
@@ -219,28 +220,26 @@ class Bench:
         self.mount = Mount(emulator, directory / "mount", **options)
         self.without_token = Mount(emulator, directory / "without-token", **options)
         self.operations = {row: OPERATIONS[row.operation](self, number) for number, row in enumerate(ROWS)}
+
+    def start(self):
         self.mount.mount()
         self.without_token.mount()
         for application in (APP, DESKTOP):
             os.listdir(self.mount.path / application)
 
-    def close(self):
-        for operation in self.operations.values():
-            operation.close()
-        self.mount.close()
-        self.without_token.close()
-
 
 @pytest.fixture(scope="module")
 def bench():
     place = Path(tempfile.mkdtemp(prefix="cabfs-test-", dir=os.environ.get("CABFS_TEST_DIR")))
-    with Emulator() as emulator:
+    with contextlib.ExitStack() as stack:
+        emulator = stack.enter_context(Emulator())
         bench = Bench(emulator, place)
-        try:
-            yield bench
-        finally:
-            emulator.clear_faults()
-            bench.close()
+        stack.callback(bench.mount.close)
+        stack.callback(bench.without_token.close)
+        for operation in bench.operations.values():
+            stack.callback(operation.close)
+        bench.start()
+        yield bench
         assert emulator.counters(cabs=False)["authorizationAtBlob"] == 0, "a token reached a blob host"
     shutil.rmtree(place)
 
