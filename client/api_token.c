@@ -67,7 +67,7 @@ static gboolean parse_object (json_t *root, gint64 now, CabTokenAnswer *out, GEr
   if (type == NULL)
     type = cab_json_get_text (root, "tokenType");
   if (type != NULL && g_ascii_strcasecmp (type, "Bearer") != 0)
-    return refuse (error, "token_type is not Bearer");
+    return refuse (error, "token_type is another one than \"Bearer\"");
   g_autofree char *token = cab_json_get_text (root, "access_token");
   if (token == NULL)
     token = cab_json_get_text (root, "accessToken");

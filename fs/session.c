@@ -3,9 +3,12 @@
 
 #include <errno.h>
 #include <fuse_lowlevel.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "client/error.h"
@@ -104,6 +107,14 @@ void cab_session_tune (struct fuse_conn_info *conn) {
   conn->max_readahead = READ_AHEAD_KIB * 1024;
 }
 
+/* A mount is taken away by its path.  Of two on one path the lower one, when it ends, would take the upper one away, and
+ * stay. */
+static gboolean has_mount_of_ours (const char *path) {
+  struct statfs fs;
+  return statfs (path, &fs) == 0 && fs.f_type == FUSE_SUPER_MAGIC &&
+         getxattr (path, "user.cabfs.version", NULL, 0) >= 0;
+}
+
 gboolean cab_session_check_mountpoint (const char *path, GError **error) {
   struct stat st;
   const char *why = "";
@@ -116,10 +127,17 @@ gboolean cab_session_check_mountpoint (const char *path, GError **error) {
                  why, why[0] != '\0' ? path : "");
     return FALSE;
   }
-  if (S_ISDIR (st.st_mode))
-    return TRUE;
-  g_set_error (error, CAB_ERROR, CAB_ERROR_FAILED, "cannot mount at %s: it is not a directory", path);
-  return FALSE;
+  if (!S_ISDIR (st.st_mode)) {
+    g_set_error (error, CAB_ERROR, CAB_ERROR_FAILED, "cannot mount at %s: it is not a directory", path);
+    return FALSE;
+  }
+  if (has_mount_of_ours (path)) {
+    g_set_error (error, CAB_ERROR, CAB_ERROR_FAILED,
+                 "cannot mount at %s: a cabfs is mounted there already; take it away with: fusermount3 -u %s",
+                 path, path);
+    return FALSE;
+  }
+  return TRUE;
 }
 
 /* --- signals ------------------------------------------------------------------------------------------------- */

@@ -18,7 +18,8 @@ struct fuse_conn_info;
 struct fuse_lowlevel_ops;
 struct fuse_session;
 
-/* A directory that can be mounted on; the error names the remedy, for a mount whose program is gone too. */
+/* A directory that can be mounted on; the error names the remedy, for a mount whose program is gone too, and for one of
+ * ours that is there already. */
 gboolean cab_session_check_mountpoint (const char *path, GError **error);
 
 typedef struct CabSession CabSession;

@@ -67,7 +67,7 @@ COPY = {
 
 @pytest.mark.parametrize("program", COPY)
 def test_copy_again_and_again(emulator, mount, program):
-    """A tree is copied right; the second time, and after a remount, no blob is asked for at all."""
+    """A tree is copied right; the second time, and after a remount, no blob is asked for at all. [K1]"""
     tool(program)
     cabs = add_tree(emulator)
     mounted = mount()
@@ -185,7 +185,7 @@ WAYS = {
 @pytest.mark.parametrize("sizes", ["exact", "lazy"])
 @pytest.mark.parametrize("way", WAYS)
 def test_every_program_gets_every_byte(emulator, mount, monkeypatch, sizes, way):
-    """Whether the size was known before or comes with the open, nobody reads too little or too much."""
+    """Whether the size was known before or comes with the open, nobody reads too little or too much. [F9]"""
     cabs = add_tree(emulator)
     # GNU tar does not even open a file that shows 0 bytes and that everybody may read.
     mounted = mount(sizes=sizes, arguments=["-o", "umask=0007"] if way == "tar" else [])
@@ -202,7 +202,8 @@ def test_every_program_gets_every_byte(emulator, mount, monkeypatch, sizes, way)
 
 
 def test_sizes_before_the_first_open(emulator, mount):
-    """`exact` asks before it shows a size; `lazy` shows 0 until somebody opens the CAB, and keeps what it learnt."""
+    """`exact` asks before it shows a size; `lazy` shows 0 until somebody opens the CAB, and keeps what it learnt.
+    [F8]"""
     cabs = add_tree(emulator)
     exact, lazy = mount(sizes="exact"), mount(sizes="lazy")
     assert [os.stat(exact.cab(cab)).st_size for cab in cabs] == [cab["size"] for cab in cabs]
@@ -378,7 +379,7 @@ def test_one_look_is_one_head(emulator, mount):
 
 
 def test_a_head_costs_one_small_range(emulator, mount):
-    """As a file manager or `file` reads it: 16 KiB of a GiB are one request of at most 256 KiB."""
+    """As a file manager or `file` reads it: 16 KiB of a GiB are one request of at most 256 KiB. [K2]"""
     emulator.add_cabs(APP, FAILURE, count=20, size=1 << 30)
     cabs = emulator.cabs()
     mounted = mount()
@@ -401,7 +402,7 @@ def test_a_head_costs_one_small_range(emulator, mount):
 @pytest.mark.parametrize("command", [
     'head -c 100 "$1"', 'dd if="$1" bs=4096 count=1', 'od -N 16 "$1"', 'cmp -n 64 "$1" "$1"'])
 def test_programs_that_read_heads(emulator, mount, command):
-    """Programs that want the beginning of a large CAB get that and do not fetch the rest."""
+    """Programs that want the beginning of a large CAB get that and do not fetch the rest. [K2]"""
     tool(command.split()[0])
     emulator.add_cabs(APP, FAILURE, size=1 << 30)
     cab, = emulator.cabs()

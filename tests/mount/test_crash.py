@@ -69,7 +69,7 @@ def die_in_a_download(emulator, mounted, cab, moment, chance):
 
 
 def test_kill_in_the_middle_of_a_download(emulator, mount):
-    """Twenty times at different moments: the next mount starts, and every byte it shows is right."""
+    """Twenty times at different moments: the next mount starts, and every byte it shows is right. [K6]"""
     chance = random.Random(20)
     ids = [emulator.add_cabs(APP, FAILURE, seed=i, size=size)[0] for i, (_, size) in enumerate(MOMENTS)]
     cabs = cabs_in_order(emulator, ids)
@@ -94,7 +94,7 @@ def test_kill_in_the_middle_of_a_download(emulator, mount):
 
 
 def test_kill_while_listing(emulator, mount):
-    """Lists and sizes too are whole or not there."""
+    """Lists and sizes too are whole or not there. [F6, K6]"""
     ids = emulator.add_cabs(APP, FAILURE, count=700, size={"min": 0, "max": 5000})
     names = sorted(f"{cab}.cab" for cab in ids)
     sizes = {f"{cab['id']}.cab": cab["size"] for cab in emulator.cabs()}
@@ -204,7 +204,7 @@ def cache_file(mounted, cab, suffix):
 
 @pytest.mark.parametrize("complete", [True, False], ids=["complete", "partial"])
 def test_damaged_cache(emulator, mount, complete):
-    """Whatever became of the files of a CAB between two mounts, the next one starts and every byte is right."""
+    """Whatever became of the files of a CAB between two mounts, the next one starts and every byte is right. [K7]"""
     size = 700_001
     ids = [emulator.add_cabs(APP, FAILURE, seed=i, size=size)[0] for i in range(2 * len(DAMAGES))]
     cabs = cabs_in_order(emulator, ids)
@@ -238,7 +238,7 @@ def test_damaged_cache(emulator, mount, complete):
 
 
 def test_data_changed_in_place(emulator, mount):
-    """A complete CAB that somebody wrote into is fetched again."""
+    """A complete CAB that somebody wrote into is fetched again. [K7]"""
     emulator.add_cabs(APP, FAILURE, count=2, size=700_001)
     cabs = emulator.cabs()
     mounted = mount()
@@ -262,7 +262,7 @@ LISTING_DAMAGES = {
 
 @pytest.mark.parametrize("damage", LISTING_DAMAGES)
 def test_damaged_lists(emulator, mount, damage):
-    """A list, or the sizes beside it, that was damaged is asked for again."""
+    """A list, or the sizes beside it, that was damaged is asked for again. [K7]"""
     ids = emulator.add_cabs(APP, FAILURE, count=150, size={"min": 0, "max": 100_000})
     sizes = {f"{cab['id']}.cab": cab["size"] for cab in emulator.cabs()}
     mounted = mount()
@@ -323,7 +323,7 @@ def fill(directory, files):
     ({".bashrc": "", "notes": ""}, ("other files", "cache-dir")),
 ])
 def test_directory_that_is_not_ours(emulator, directory, files, words):
-    """One of another version, or of somebody else's files: says so, exits 1, and leaves it as it was."""
+    """One of another version, or of somebody else's files: says so, exits 1, and leaves it as it was. [S4]"""
     mounted = Mount(emulator, directory, driver=[APP])
     fill(mounted.cache, files)
     before = sorted((path.name, path.read_text()) for path in mounted.cache.iterdir())
@@ -352,7 +352,7 @@ def test_directory_that_was_just_begun(emulator, mount, directory, files):
 
 
 def test_cache_that_vanishes(emulator, mount):
-    """When somebody removes the cache under a mount, reading goes on."""
+    """When somebody removes the cache under a mount, reading goes on. [K5]"""
     emulator.add_cabs(APP, FAILURE, count=3, size=500_000)
     cabs = emulator.cabs()
     mounted = mount()
@@ -371,7 +371,7 @@ def test_cache_that_vanishes(emulator, mount):
 
 
 def test_private(emulator, mount):
-    """The cache holds other people's memory: nobody else may look into it."""
+    """The cache holds other people's memory: nobody else may look into it. [K9]"""
     emulator.add_cabs(APP, FAILURE, size=1000)
     mounted = mount()
     cab, = emulator.cabs()

@@ -104,7 +104,7 @@ class Attempts:
 
 @pytest.mark.parametrize("row", ROWS)
 def test_status(emulator, mount, row):
-    """An answer that is none: its errno, its number of requests, and the next try after it has passed."""
+    """An answer that is none: its errno, its number of requests, and the next try after it has passed. [E1, E7, E9]"""
     fault, args, expected, requests = ROWS[row]
     attempts = Attempts(emulator, mount, timeout=2 if fault == "hold" else 20, retries=3)
     emulator.fault(fault, ["blob-head", "blob-get"], **args)
@@ -133,7 +133,7 @@ def test_status(emulator, mount, row):
     ("drop", {"how": "reset"}),
 ], ids=["500", "503", "408", "502", "504", "close", "reset"])
 def test_short_burst(emulator, mount, fault, args):
-    """A fault that is shorter than the retries is not seen at all."""
+    """A fault that is shorter than the retries is not seen at all. [E8]"""
     attempts = Attempts(emulator, mount, retries=3)
     for cab in attempts.cabs.values():
         emulator.fault(fault, ["blob-head", "blob-get"], path=cab["id"], count=2, **args)
@@ -147,7 +147,7 @@ def test_short_burst(emulator, mount, fault, args):
 
 @pytest.mark.parametrize("status", [400, 403, 405, 501])
 def test_head_refused(emulator, mount, status):
-    """Where a host does not take HEAD, one byte tells the size."""
+    """Where a host does not take HEAD, one byte tells the size. [F8]"""
     emulator.add_cabs(APP, FAILURE, count=2, size=[12345, 0])
     m = mount()
     emulator.fault("status", "blob-head", status=status, code="UnsupportedHttpVerb")
@@ -179,7 +179,8 @@ BODIES = {
 
 @pytest.mark.parametrize("row", BODIES)
 def test_body(emulator, mount, row):
-    """A body that is not what was asked for is never taken for it: right bytes or an error, and right bytes after."""
+    """A body that is not what was asked for is never taken for it: right bytes or an error, and right bytes after.
+    [B6]"""
     fault, args, expected = BODIES[row]
     emulator.add_cabs(APP, FAILURE, count=2, size=900_000)
     once, always = emulator.cabs()
@@ -202,7 +203,8 @@ def test_body(emulator, mount, row):
 
 
 def test_far_range_ignored(emulator, mount):
-    """A host that ignores ranges is not read from the beginning for a byte far behind: an error, and little traffic."""
+    """A host that ignores ranges is not read from the beginning for a byte far behind: an error, and little traffic.
+    [B6]"""
     emulator.add_cabs(APP, FAILURE, size=40 * MIB)
     cab = emulator.cabs()[0]
     m = mount(retries=3)
@@ -221,7 +223,7 @@ def test_far_range_ignored(emulator, mount):
 @pytest.mark.parametrize("size, at", [(100_000, 70_000), (3 * MIB, 2 * MIB + 5)])
 def test_corrupt_byte(emulator, mount, size, at):
     """Bytes that do not have the MD5 their host tells are an error or thrown away, and are right once fetched again:
-    also out of the kernel's page cache, and in the next mount."""
+    also out of the kernel's page cache, and in the next mount. [B7]"""
     emulator.add_cabs(APP, FAILURE, size=size)
     cab = emulator.cabs()[0]
     m = mount()
@@ -244,7 +246,8 @@ NEW_SIZE = {"same-size": 3 * MIB, "larger": 5 * MIB + 17, "smaller": MIB + 3, "e
 
 @pytest.mark.parametrize("change", NEW_SIZE)
 def test_replaced_blob(emulator, mount, change):
-    """Who reads a blob that is replaced gets ESTALE, not a mixture; who opens it then gets the new one, whole."""
+    """Who reads a blob that is replaced gets ESTALE, not a mixture; who opens it then gets the new one, whole.
+    [B2, B3, B4]"""
     emulator.add_cabs(APP, FAILURE, size=3 * MIB)
     cab = emulator.cabs()[0]
     m = mount()
@@ -267,7 +270,7 @@ def test_replaced_blob(emulator, mount, change):
 
 @pytest.mark.parametrize("change", NEW_SIZE)
 def test_replaced_while_closed(emulator, mount, change):
-    """A CAB of which a part is cached when it is replaced is never a mixture of both."""
+    """A CAB of which a part is cached when it is replaced is never a mixture of both. [B4]"""
     emulator.add_cabs(APP, FAILURE, size=3 * MIB)
     cab = emulator.cabs()[0]
     m = mount()
@@ -293,7 +296,7 @@ def test_replaced_while_closed(emulator, mount, change):
 @pytest.mark.parametrize("change", NEW_SIZE)
 def test_replaced_after_stat(emulator, mount, change):
     """A size that was true when it was asked for does not cut or stretch what is opened later, by a program that does
-    not look at it again; and an MD5 that was does not spoil it."""
+    not look at it again; and an MD5 that was does not spoil it. [F9]"""
     emulator.add_cabs(APP, FAILURE, count=5, size=3 * MIB)
     m = mount()
     for cab in emulator.cabs():
@@ -314,7 +317,7 @@ def test_replaced_after_stat(emulator, mount, change):
 
 @pytest.mark.parametrize("enforce", [True, False], ids=["412", "206"])
 def test_other_etag(emulator, mount, enforce):
-    """Another ETag is another blob, whether the host looks at If-Match or not."""
+    """Another ETag is another blob, whether the host looks at If-Match or not. [B2]"""
     emulator.add_cabs(APP, FAILURE, size=3 * MIB)
     cab = emulator.cabs()[0]
     m = mount()
@@ -327,7 +330,7 @@ def test_other_etag(emulator, mount, enforce):
 
 @pytest.mark.parametrize("delta", [-1000, 1000])
 def test_other_size(emulator, mount, delta):
-    """So is another size under the same ETag."""
+    """So is another size under the same ETag. [B2]"""
     emulator.add_cabs(APP, FAILURE, size=3 * MIB)
     cab = emulator.cabs()[0]
     m = mount()
@@ -339,7 +342,8 @@ def test_other_size(emulator, mount, delta):
 
 
 def test_gone_blob(emulator, mount):
-    """A blob that is gone is ENOENT for who opens it and for who has it open; what is cached stays readable."""
+    """A blob that is gone is ENOENT for who opens it and for who has it open; what is cached stays readable.
+    [E2, X4]"""
     ids = emulator.add_cabs(APP, FAILURE, count=2, size=3 * MIB)
     one, other = (next(cab for cab in emulator.cabs() if cab["id"] == i) for i in ids)
     m = mount()
@@ -360,7 +364,7 @@ def test_gone_blob(emulator, mount):
 ], ids=["seconds", "date", "nonsense", "negative"])
 @pytest.mark.parametrize("endpoint", ["batch", "blob-get"])
 def test_retry_after(emulator, mount, endpoint, retry_after, least, most):
-    """Retry-After holds for the whole host: nobody else asks it meanwhile."""
+    """Retry-After holds for the whole host: nobody else asks it meanwhile. [E11]"""
     emulator.add_cabs(APP, FAILURE, size=1000)
     emulator.add_cabs(APP, OTHER_FAILURE, count=3, size=1000)
     m = mount(retries=3)
@@ -391,7 +395,7 @@ def test_retry_after(emulator, mount, endpoint, retry_after, least, most):
 
 @pytest.mark.parametrize("form", ["missing", "null", "empty"])
 def test_undownloadable(emulator, mount, form):
-    """A row without an address is shown with size 0; its open() is EACCES, without a request."""
+    """A row without an address is shown with size 0; its open() is EACCES, without a request. [E3]"""
     emulator.add_cabs(APP, FAILURE, count=2, size=5000)
     hidden = emulator.add_cabs(APP, FAILURE, count=2, seed=2, size=5000, urlForm=form)
     m = mount()
@@ -448,7 +452,7 @@ class Denied:
 @pytest.mark.parametrize("name", ["updatedb", "baloo_file_extr"])
 def test_denied_program(emulator, mount, directory, name):
     """A program of the list gets EACCES wherever a request would be needed, and no request is made for it; what is
-    known it may list, and what is cached read."""
+    known it may list, and what is cached read. [C8]"""
     emulator.add_cabs(APP, FAILURE, count=3, size=5000)
     m = mount()
     denied = Denied(directory, name)
@@ -477,7 +481,7 @@ def test_denied_program(emulator, mount, directory, name):
 
 
 def test_denied_size(emulator, mount, directory):
-    """An unknown size is refused too: a program that took 0 for it would believe it."""
+    """An unknown size is refused too: a program that took 0 for it would believe it. [C8]"""
     emulator.add_cabs(APP, FAILURE, size=5000)
     cab = emulator.cabs()[0]
     m = mount(deny="indexer")

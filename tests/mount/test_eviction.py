@@ -45,7 +45,7 @@ def push(emulator, m, size=9 * MIB):
 
 
 def test_limit(emulator, mount):
-    """Reading much more than cache-size keeps the disk near it, and every byte right, also on the way back."""
+    """Reading much more than cache-size keeps the disk near it, and every byte right, also on the way back. [K3]"""
     emulator.add_cabs(APP, FAILURE, count=16, size=[5 * MIB, 3 * MIB])
     m = mount(cache_size=20 * MIB, cache_free=0)
     for cab in emulator.cabs() + emulator.cabs()[::-1]:
@@ -56,7 +56,7 @@ def test_limit(emulator, mount):
 
 
 def test_large_file(emulator, mount):
-    """A CAB larger than the cache is read to its end, right, and leaves the cache within bounds."""
+    """A CAB larger than the cache is read to its end, right, and leaves the cache within bounds. [K3]"""
     emulator.add_cabs(APP, FAILURE, size=60 * MIB)
     cab = emulator.cabs()[0]
     m = mount(cache_size=20 * MIB, cache_free=0)
@@ -99,7 +99,7 @@ def test_least_recently_read_first(emulator, mount):
 
 @pytest.mark.parametrize("part", ["whole", "head"])
 def test_open_file_stays(emulator, mount, part):
-    """What somebody has open is not evicted, whether all of it is here or a part; closed, it goes like others."""
+    """What somebody has open is not evicted, whether all of it is here or a part; closed, it goes like others. [K4]"""
     emulator.add_cabs(APP, FAILURE, size=6 * MIB, expiresAfter=2 * DAY)
     emulator.add_cabs(APP, FAILURE, seed=2, count=3, size=6 * MIB, expiresAfter=20 * DAY)
     cabs = sorted(emulator.cabs(), key=lambda cab: cab["expires"])
@@ -130,7 +130,7 @@ def test_open_file_stays(emulator, mount, part):
 
 
 def test_expired_bytes_go(emulator, mount):
-    """The bytes of a CAB that has expired go at the next sweep, and with them its directory."""
+    """The bytes of a CAB that has expired go at the next sweep, and with them its directory. [X1]"""
     expires = int(time.time()) + 4
     emulator.add_cabs(APP, FAILURE, count=2, size=MIB, expires=expires)
     emulator.add_cabs(APP, FAILURE, seed=2, size=MIB)
@@ -156,7 +156,7 @@ def test_expired_bytes_go(emulator, mount):
 
 
 def test_expired_at_start(emulator, mount):
-    """A mount begins with a sweep: what expired while nobody looked is gone soon after."""
+    """A mount begins with a sweep: what expired while nobody looked is gone soon after. [X3]"""
     expires = int(time.time()) + 3
     emulator.add_cabs(APP, FAILURE, size=MIB, expires=expires)
     cab = emulator.cabs()[0]
@@ -170,7 +170,7 @@ def test_expired_at_start(emulator, mount):
 
 
 def test_keep(emulator, mount):
-    """Bytes go as long after their download as `keep` says, though the CAB lives on."""
+    """Bytes go as long after their download as `keep` says, though the CAB lives on. [X2]"""
     emulator.add_cabs(APP, FAILURE, size=MIB)
     cab = emulator.cabs()[0]
     m = mount(keep="3s", listing_ttl=0, cache_free=0)
@@ -184,7 +184,7 @@ def test_keep(emulator, mount):
 
 
 def test_free_space(emulator, mount):
-    """Where the file system is to be left emptier than it is, nothing is kept, and everything can be read."""
+    """Where the file system is to be left emptier than it is, nothing is kept, and everything can be read. [K5]"""
     emulator.add_cabs(APP, FAILURE, count=3, size=5 * MIB)
     m = mount(cache_free="100%")
     for cab in emulator.cabs() * 2:
@@ -206,7 +206,7 @@ def test_unlimited(emulator, mount):
 
 
 def test_shared_cache(emulator, mount, directory):
-    """What one process has brought, another one reads without a request: lists, sizes and bytes."""
+    """What one process has brought, another one reads without a request: lists, sizes and bytes. [S1]"""
     emulator.add_cabs(APP, FAILURE, count=4, size=[2 * MIB, 100_000])
     shared = str(directory / "shared")
     one, two = (mount(cache_dir=shared) for _ in range(2))
@@ -228,7 +228,7 @@ def test_shared_cache(emulator, mount, directory):
 
 
 def test_shared_while_open(emulator, mount, directory):
-    """Neither who reads in one process nor who reads in the other disturbs the other one, at any moment."""
+    """Neither who reads in one process nor who reads in the other disturbs the other one, at any moment. [S2]"""
     emulator.add_cabs(APP, FAILURE, count=6, size=5 * MIB)
     shared = str(directory / "shared")
     one, two = (mount(cache_dir=shared) for _ in range(2))
@@ -248,7 +248,7 @@ def test_shared_while_open(emulator, mount, directory):
 
 
 def test_shared_and_evicted(emulator, mount, directory):
-    """The sweeps of one process leave alone what the other one has open, and take nothing from under it."""
+    """The sweeps of one process leave alone what the other one has open, and take nothing from under it. [S3]"""
     emulator.add_cabs(APP, FAILURE, size=6 * MIB, expiresAfter=2 * DAY)
     emulator.add_cabs(APP, FAILURE, seed=2, count=4, size=6 * MIB, expiresAfter=20 * DAY)
     cabs = sorted(emulator.cabs(), key=lambda cab: cab["expires"])
@@ -272,7 +272,7 @@ def test_shared_and_evicted(emulator, mount, directory):
 
 
 def test_cache_of_somebody_else(emulator, mount, directory):
-    """A directory that is swept is never one that holds other things."""
+    """A directory that is swept is never one that holds other things. [S4]"""
     other = directory / "documents"
     other.mkdir()
     (other / "letter.txt").write_text("precious")

@@ -35,7 +35,7 @@ def open_once(path):
 
 @each_family
 def test_tree_bytes_dates_attributes(emulator, mount, family):
-    """What is configured is listed, and all that is below it is what the services have."""
+    """What is configured is listed, and all that is below it is what the services have. [B1]"""
     newest = int(time.time()) // DAY * DAY - 2 * DAY + 3723
     ids = add_failure(emulator, family, A, count=3, size=[4096, 1, 300_001], date=newest, step=3601)
     more = add_failure(emulator, family, B, count=2, size=10, date=newest - DAY, step=60)
@@ -330,7 +330,8 @@ def test_not_downloadable(emulator, mount, family):
 
 @each_by_details
 def test_refused_cab(emulator, mount, family):
-    """401 on the CAB step is of that CAB: one new token at most, EACCES, remembered, and nothing else suffers."""
+    """401 on the CAB step is of that CAB: one new token at most, EACCES, remembered, and nothing else suffers.
+    [E3, E10]"""
     good, denied = add_failure(emulator, family, A, count=2, size=1000)
     emulator.fault("status", family.prefix + "cabdownload", status=401, path=denied)
     mounted = mount(**{"driver": None, **family.options}, sizes="lazy")

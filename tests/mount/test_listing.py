@@ -53,7 +53,7 @@ def iso(seconds):
 
 @pytest.mark.parametrize("count", [1, 100, 101, 1234])
 def test_all_cabs_are_listed_once(emulator, mount, count):
-    """The names are the service's cabIdHash values; pages are asked for once, and within the TTL never again."""
+    """The names are the service's cabIdHash values; pages are asked for once, and within the TTL never again. [F1]"""
     ids = emulator.add_cabs(APP, FAILURE, count=count, size=100)
     folder = mount().path / APP / FAILURE
     assert listed(folder) == file_names(ids)
@@ -124,7 +124,7 @@ NO_CAB = [".cab", "..cab", ".a.cab", "a b.cab", "a.CAB", "a.cab.", ".a.cab.d", "
     ((), PROBES + NO_APPLICATION), ((APP,), PROBES + NO_FAILURE), ((APP, FAILURE), PROBES + NO_CAB)])
 def test_names_that_can_never_be(emulator, mount, below, names):
     """Probes of desktops and ill-formed names are ENOENT at every level, and no service is asked for them, not even
-    when nothing of the directory is known."""
+    when nothing of the directory is known. [F11]"""
     add_failure(emulator, APP, FAILURE)
     root = mount().path
     listed(root / APP)  # so that the failure is known; its CABs are not
@@ -278,7 +278,7 @@ def test_window_cuts(emulator, mount):
 
 
 def test_parallel_ls_is_one_set_of_requests(emulator, mount):
-    """Twenty programs list a directory that nobody has listed: one of them costs, all get everything."""
+    """Twenty programs list a directory that nobody has listed: one of them costs, all get everything. [C2]"""
     ids = emulator.add_cabs(APP, FAILURE, count=250)
     root = mount().path
     listed(root / APP)
@@ -293,7 +293,7 @@ def test_parallel_ls_is_one_set_of_requests(emulator, mount):
 
 
 def test_parallel_lookups_are_one_request(emulator, mount):
-    """Twenty programs go straight to different CABs of one failure that nobody has looked at."""
+    """Twenty programs go straight to different CABs of one failure that nobody has looked at. [C2]"""
     emulator.add_cabs(APP, FAILURE, count=20, size=500)
     cabs = emulator.cabs(APP, FAILURE)
     mounted = mount()
@@ -308,7 +308,7 @@ def test_parallel_lookups_are_one_request(emulator, mount):
 
 
 def test_other_directories_go_on(emulator, mount):
-    """While one list does not come, others do, and what is known needs nothing."""
+    """While one list does not come, others do, and what is known needs nothing. [C3]"""
     emulator.add_cabs(APP, FAILURE)
     ids = emulator.add_cabs(APP, OTHER_FAILURE, count=2)
     root = mount().path
@@ -352,7 +352,7 @@ def test_pages_beyond_the_end(emulator, mount, pages, form):
     ("status", {"status": 429, "retryAfter": 0}), ("status", {"status": 503}), ("status", {"status": 401}),
     ("drop", {"how": "reset"}), ("short", {"after": 700})], ids=str)
 def test_fault_among_pages(emulator, mount, fault, arguments):
-    """One page of many that is refused or broken off is asked for again, and no other."""
+    """One page of many that is refused or broken off is asked for again, and no other. [E8]"""
     ids = emulator.add_cabs(APP, FAILURE, count=2345)
     emulator.fault("latency", "batch", ms=5, maxMs=20)
     emulator.fault(fault, "batch", count=2, skip=7, **arguments)
@@ -362,7 +362,7 @@ def test_fault_among_pages(emulator, mount, fault, arguments):
 
 @pytest.mark.parametrize("skip", [100, 300, 1100, 1200])
 def test_page_that_never_comes(emulator, mount, skip):
-    """A list that lacks a page is an error, not a directory that lacks files."""
+    """A list that lacks a page is an error, not a directory that lacks files. [F6]"""
     emulator.add_cabs(APP, FAILURE, count=1234, reply=False)
     emulator.fault("status", "batch", status=500, path=f"&skip={skip}")
     path = mount(retries=1).path / APP
@@ -506,7 +506,7 @@ def test_foreign_rows(emulator, mount, field):
 
 
 def test_answers_that_are_no_lists(emulator, mount):
-    """What cannot be understood is an error, never an empty directory."""
+    """What cannot be understood is an error, never an empty directory. [F5]"""
     emulator.add_cabs(APP, FAILURE)
     path = mount().path / APP
     listed(path)
@@ -523,7 +523,8 @@ def test_answers_that_are_no_lists(emulator, mount):
 
 @pytest.mark.parametrize("ttl", [0, 1])
 def test_changes_show_after_the_ttl(emulator, mount, ttl):
-    """CABs come and go with the next list; until it is there the old one is shown; the kernel forgets what it kept."""
+    """CABs come and go with the next list; until it is there the old one is shown; the kernel forgets what it kept.
+    [F2]"""
     ids = emulator.add_cabs(APP, FAILURE, count=30, size=100)
     folder = mount(listing_ttl=ttl).path / APP / FAILURE
     assert listed(folder) == file_names(ids)
@@ -545,7 +546,7 @@ def test_changes_show_after_the_ttl(emulator, mount, ttl):
 
 
 def test_new_failures_show_after_the_ttl(emulator, mount):
-    """The same for the failures of an application."""
+    """The same for the failures of an application. [F2]"""
     emulator.add_cabs(APP, FAILURE)
     path = mount(listing_ttl=1).path / APP
     assert listed(path) == [FAILURE]
@@ -554,7 +555,7 @@ def test_new_failures_show_after_the_ttl(emulator, mount):
 
 
 def test_new_cab_after_a_failed_lookup(emulator, mount):
-    """That a name was not there is not remembered beyond the TTL."""
+    """That a name was not there is not remembered beyond the TTL. [F3]"""
     folder = mount(listing_ttl=1).path / APP / FAILURE
     emulator.add_cabs(APP, FAILURE, ids=["old"])
     assert errno_of(os.stat, folder / "new.cab") == "ENOENT"
@@ -563,7 +564,7 @@ def test_new_cab_after_a_failed_lookup(emulator, mount):
 
 
 def test_open_directory_keeps_its_entries(emulator, mount):
-    """Who reads a directory gets each entry once, whatever the service says meanwhile."""
+    """Who reads a directory gets each entry once, whatever the service says meanwhile. [F7]"""
     ids = emulator.add_cabs(APP, FAILURE, count=3000)
     folder = mount(listing_ttl=0).path / APP / FAILURE
     listed(folder)
@@ -664,7 +665,8 @@ def test_fields_cannot_pretend(emulator, mount):
 
 
 def test_attributes_of_directories(emulator, mount):
-    """The failure has the fields of its row and what is known of its list, the root the version; no request for it."""
+    """The failure has the fields of its row and what is known of its list, the root the version; no request for it.
+    [F10]"""
     now = int(time.time())
     emulator.add_dataset([{"id": APP, "failures": [{
         "hash": FAILURE, "fields": {"failureName": "0x133_ISR_acme!Isr", "eventType": "System crash"},
@@ -832,7 +834,7 @@ def access(path):
 
 
 def test_nothing_can_be_written(emulator, mount):
-    """Every call that would change something is EROFS, costs nothing, and changes nothing."""
+    """Every call that would change something is EROFS, costs nothing, and changes nothing. [B8]"""
     emulator.add_cabs(APP, FAILURE, size=100)
     cab, = emulator.cabs(APP)
     mounted = mount()

@@ -71,7 +71,7 @@ def check_failures(emulator, endpoint, name_of, func, paths, counted=True):
 
 
 def test_first_listing_fails(emulator, mount):
-    """Where there is no list, looking is an error and never an empty directory; later it works."""
+    """Where there is no list, looking is an error and never an empty directory; later it works. [F5]"""
     for number in range(len(FAULTS)):
         emulator.add_cabs(APP, failure(number), count=3)
     m = mount(timeout=4, retries=2, api_connections=16)
@@ -90,7 +90,7 @@ def test_first_listing_fails(emulator, mount):
 
 
 def test_first_list_of_failures_fails(emulator, mount):
-    """The same for the failures of an application."""
+    """The same for the failures of an application. [F5]"""
     for number in range(len(FAULTS)):
         emulator.add_cabs(application(number), FAILURE)
     m = mount(timeout=4, retries=2, api_connections=16, driver=[application(n) for n in range(len(FAULTS))])
@@ -104,7 +104,8 @@ def test_first_list_of_failures_fails(emulator, mount):
 
 
 def test_unknown(emulator, mount):
-    """What the services do not know is not there, and that is no failure: neither a warning nor a second request."""
+    """What the services do not know is not there, and that is no failure: neither a warning nor a second request.
+    [E2]"""
     emulator.add_cabs(APP, FAILURE)
     m = mount()
     os.listdir(m.path / APP)
@@ -129,7 +130,7 @@ def test_refused_way(emulator, mount):
 
 
 def test_later_listing_fails(emulator, mount):
-    """The last good list is shown for as long as the service fails, and marked; then the new one."""
+    """The last good list is shown for as long as the service fails, and marked; then the new one. [F4]"""
     for number in range(len(FAULTS)):
         emulator.add_cabs(APP, failure(number), count=3)
     m = mount(listing_ttl=0, timeout=3, retries=1)
@@ -164,7 +165,7 @@ def test_later_listing_fails(emulator, mount):
 
 
 def test_attribute_asks_nobody(emulator, mount):
-    """Looking at the attributes of a directory starts no request, however old its list is."""
+    """Looking at the attributes of a directory starts no request, however old its list is. [F10]"""
     emulator.add_cabs(APP, FAILURE)
     m = mount(listing_ttl=0)
     os.listdir(m.path / APP / FAILURE)
@@ -193,7 +194,8 @@ def look_at(path):
 
 @pytest.mark.parametrize("ttl", [300, 0])
 def test_network_gone(emulator, directory, ttl):
-    """Lists, sizes, attributes and cached CABs outlive the network and a remount; what is not here is an error soon."""
+    """Lists, sizes, attributes and cached CABs outlive the network and a remount; what is not here is an error soon.
+    [F4, K8]"""
     emulator.add_cabs(APP, FAILURE, count=4, **DATA)
     cabs = emulator.cabs()
     truth = {cab["id"]: emulator.content(cab["id"]) for cab in cabs}
@@ -229,7 +231,7 @@ def test_network_gone(emulator, directory, ttl):
 
 
 def test_service_gone_at_start(emulator, directory):
-    """A mount starts without its services, says so to who looks, and works once they are there."""
+    """A mount starts without its services, says so to who looks, and works once they are there. [E9]"""
     m = Mount(emulator, directory, driver=[APP], timeout=5, retries=1)
     ports = emulator.ports
     emulator.kill()
@@ -264,7 +266,7 @@ def test_service_silent_at_start(emulator, mount):
 
 
 def test_revoked_token(emulator, mount):
-    """A token that is not taken any more costs one new one, whoever notices it first, and nobody an error."""
+    """A token that is not taken any more costs one new one, whoever notices it first, and nobody an error. [E12]"""
     for number in range(8):
         emulator.add_cabs(APP, failure(number), count=2)
     m = mount()
@@ -279,7 +281,8 @@ def test_revoked_token(emulator, mount):
 
 
 def test_wrong_secret(emulator, mount):
-    """EACCES, a line that tells why, and no storm at the login host; with the right secret the next mount works."""
+    """EACCES, a line that tells why, and no storm at the login host; with the right secret the next mount works.
+    [E10]"""
     for number in range(10):
         emulator.add_cabs(APP, failure(number))
     m = mount()

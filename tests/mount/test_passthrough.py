@@ -72,7 +72,7 @@ def test_all_opens_of_a_cab_agree(emulator, mount, cab):
 
 
 def test_replaced_while_the_kernel_reads(emulator, mount, cab):
-    """Who has the old bytes open keeps them; the new ones are to be had once he has closed."""
+    """Who has the old bytes open keeps them; the new ones are to be had once he has closed. [B5]"""
     mounted = mount(listing_ttl="1")
     fill(mounted, cab)
     old = emulator.content(cab["id"], 0, 4096)

@@ -211,7 +211,7 @@ def test_new_products_show_after_the_ttl(emulator, mount):
 
 
 def test_products_without_the_network(emulator, mount):
-    """What was listed once is listed after a restart, also when nobody answers."""
+    """What was listed once is listed after a restart, also when nobody answers. [K8]"""
     add_all(emulator)
     mounted = discover(mount, retries=1)
     expected = listed(mounted.path)

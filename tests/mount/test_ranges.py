@@ -201,7 +201,7 @@ def test_two_interleaved_readers(emulator, mount, one, same):
 
 
 def test_readers_everywhere(emulator, mount, one):
-    """Eight threads read pieces in a random order: every piece right, every byte once."""
+    """Eight threads read pieces in a random order: every piece right, every byte once. [C1]"""
     cab = one(24 * MIB)
     path = mount().cab(cab)
     truth = emulator.content(cab["id"])
@@ -225,7 +225,7 @@ def test_readers_everywhere(emulator, mount, one):
 
 
 def test_fifty_readers_of_one_cold_cab(emulator, mount, one):
-    """Fifty programs open and read what nobody has: one download, and right for all."""
+    """Fifty programs open and read what nobody has: one download, and right for all. [C1]"""
     cab = one(20 * MIB + 99)
     path = mount().cab(cab)
     os.listdir(path.parent)
@@ -245,7 +245,7 @@ def test_fifty_readers_of_one_cold_cab(emulator, mount, one):
 @pytest.mark.parametrize("size", [0, 1, 2, 4095, 4096, 4097, 256 * KIB - 1, 256 * KIB, 256 * KIB + 1, 8 * MIB - 1,
                                   8 * MIB, 8 * MIB + 1])
 def test_edges(emulator, mount, one, size):
-    """Reads across, at and behind the end, of sizes around those that mean something to kernel, plan and host."""
+    """Reads across, at and behind the end, of sizes around those that mean something to kernel, plan and host. [B1]"""
     cab = one(size)
     mounted = mount()
     ends = [(0, 1), (0, size + 10), (max(0, size - 1), 1), (max(0, size - 1), 100), (size, 1), (size, 4096),
@@ -298,7 +298,7 @@ def test_open_without_read(emulator, mount, one):
 
 
 def test_close_ends_the_download(emulator, mount, one):
-    """What was fetched ahead of a reader who goes away does not come on and on."""
+    """What was fetched ahead of a reader who goes away does not come on and on. [C5]"""
     cab = one(GIB)
     mounted = mount()
     emulator.fault("bandwidth", "blob-get", rate=20 * MIB, scope="total")
@@ -318,7 +318,7 @@ def test_close_ends_the_download(emulator, mount, one):
 
 @pytest.mark.parametrize("remount", [False, True], ids=["at once", "after a remount"])
 def test_reopen_brings_the_rest(emulator, mount, one, remount):
-    """Who reads a part, and later all, has only what was missing brought the second time."""
+    """Who reads a part, and later all, has only what was missing brought the second time. [K1]"""
     cab = one(30 * MIB + 17)
     mounted = mount(read_ahead=0)
     fd = os.open(mounted.cab(cab), os.O_RDONLY)

@@ -133,7 +133,7 @@ FAULTS = [
 
 
 def test_no_secret_anywhere(emulator, directory):
-    """A mount at debug level, through everything that goes right and wrong, leaves no secret behind."""
+    """A mount at debug level, through everything that goes right and wrong, leaves no secret behind. [E13]"""
     emulator.config(clientSecret=SECRET)
     with contextlib.closing(Recorder(emulator.api)) as api, contextlib.closing(Recorder(emulator.login)) as login:
         secrets = {SECRET, urllib.parse.quote_plus(SECRET), "sesame"}
@@ -265,7 +265,7 @@ def refused(m, cab):
 ], ids=["foreign", "user-info", "user-info-host", "user-info-port", "fragment", "backslash", "suffix", "ftp", "file",
         "no-scheme", "relative", "no-slashes", "bracket", "blank", "newline", "nonsense"])
 def test_address_refused(emulator, mount, trap, url, listed):
-    """An address that is not clearly one of the allowed hosts is EACCES, and nobody is asked."""
+    """An address that is not clearly one of the allowed hosts is EACCES, and nobody is asked. [E4]"""
     blob = emulator.blob.split("//")[1]
     text = url.replace("{trap}", trap.host).replace("{blob}", blob)
     emulator.add_cabs(APP, FAILURE, url=text)
@@ -294,7 +294,7 @@ def test_plain_http_elsewhere(emulator, mount):
 
 @pytest.mark.parametrize("form", ["foreign", "http", "missing", "loop", "relative"])
 def test_redirect_refused(emulator, mount, form):
-    """A redirect leads to an allowed host or nowhere."""
+    """A redirect leads to an allowed host or nowhere. [E4]"""
     emulator.add_cabs(APP, FAILURE, size=5000)
     cab = emulator.cabs()[0]
     m = mount()

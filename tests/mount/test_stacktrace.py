@@ -41,6 +41,7 @@ def shown(emulator, mount):
 
 @pytest.mark.parametrize("family", WITH, ids=name_of)
 def test_text(emulator, shown, family):
+    """[M5]"""
     cab, path = shown(family)
     text = text_of(family, cab)
     found = os.stat(path)
@@ -68,7 +69,7 @@ def test_families_that_have_none(emulator, shown, family):
 
 @pytest.mark.parametrize("members", ["hidden", "visible"])
 def test_hidden(emulator, mount, members):
-    """Whoever walks everything there is never meets it."""
+    """Whoever walks everything there is never meets it. [M1]"""
     add_failure(emulator, DESKTOP, FAILURE, count=3, payload="null-write-mszip.cab")
     m = mount(**everything(DESKTOP), members=members)
     names = tree(m.path)
@@ -96,6 +97,7 @@ def test_only_in_the_open_cab(emulator, shown):
 
 
 def test_one_request_for_many_readers(emulator, shown):
+    """[M5]"""
     cab, path = shown()
     os.stat(path.parent)
     hold = emulator.fault("hold", call_of(DESKTOP))

@@ -92,7 +92,8 @@ kinds = pytest.mark.parametrize("kind", KINDS, ids=KIND_IDS)
 @crowds
 @kinds
 def test_nobody_else_waits(emulator, mount, kind, files):
-    """Everything that does not need the stalled bytes goes on at its usual pace; in the end all readers get theirs."""
+    """Everything that does not need the stalled bytes goes on at its usual pace; in the end all readers get theirs.
+    [C3]"""
     crowd = Crowd(emulator, mount, kind, files, timeout=60)
     mnt = crowd.mount.path
     known = crowd.mount.cab(crowd.cached[0])
@@ -119,7 +120,8 @@ def test_nobody_else_waits(emulator, mount, kind, files):
 @crowds
 @kinds
 def test_time_out(emulator, mount, kind, files):
-    """Each reader, one that waits for a connection too, fails with ETIMEDOUT; afterwards everything works again."""
+    """Each reader, one that waits for a connection too, fails with ETIMEDOUT; afterwards everything works again.
+    [E5]"""
     crowd = Crowd(emulator, mount, kind, files, timeout=4)
     for reader in crowd.readers:
         data, error, took = reader.get(30)
@@ -143,7 +145,8 @@ def start_cat(path):
 @kinds
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_killed_reader(emulator, mount, kind, number):
-    """A reader that is killed is gone at once; others who wait for the same CAB, or for others, get it all the same."""
+    """A reader that is killed is gone at once; others who wait for the same CAB, or for others, get it all the same.
+    [C4]"""
     crowd = Crowd(emulator, mount, kind, files=1, timeout=60)
     with start_cat(crowd.mount.cab(crowd.cabs[0])) as cat:
         time.sleep(0.3)  # nothing tells that it waits now: the server sees one request for all
@@ -160,7 +163,7 @@ def test_killed_reader(emulator, mount, kind, number):
 @kinds
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_nobody_waits_any_more(emulator, mount, kind, number):
-    """With the last reader of a CAB goes its download."""
+    """With the last reader of a CAB goes its download. [C5]"""
     emulator.add_cabs(APP, FAILURE, size=SIZE)
     m = mount(timeout=60)
     cab = emulator.cabs()[0]
@@ -232,7 +235,7 @@ class Program:
     ("stat", "{app}/{failure}", "login", ""),
 ], ids=["open", "stat", "lookup-failure", "lookup-cab", "list-failures", "list-cabs", "token"])
 def test_interrupt(emulator, mount, operation, path, endpoint, known):
-    """A signal with a handler ends each wait at once, for the one who got it; he and others can ask again."""
+    """A signal with a handler ends each wait at once, for the one who got it; he and others can ask again. [E6]"""
     emulator.add_cabs(APP, FAILURE, count=3, size=SIZE)
     emulator.add_cabs(OTHER_APP, OTHER_FAILURE, size=SIZE)
     m = mount(timeout=60)
@@ -273,7 +276,8 @@ def park_everything(emulator, mount):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_ended_by_signal(emulator, mount, number):
-    """A signal ends the mount whatever waits there: those who wait get an error, and the place can be used again."""
+    """A signal ends the mount whatever waits there: those who wait get an error, and the place can be used again.
+    [C6]"""
     crowd, others = park_everything(emulator, mount)
     crowd.mount.process.send_signal(number)
     crowd.mount.wait_end(5)
@@ -309,7 +313,8 @@ def test_forced_unmount(emulator, mount):
 
 
 def test_lazy_unmount(emulator, mount, directory):
-    """fusermount3 -u -z frees the place at once; who has a file open may read on, and with him the program ends."""
+    """fusermount3 -u -z frees the place at once; who has a file open may read on, and with him the program ends.
+    [C7]"""
     crowd, others = park_everything(emulator, mount)
     subprocess.run(["fusermount3", "-u", "-z", crowd.mount.path], check=True, timeout=10)
     assert not is_mounted(crowd.mount.path)

@@ -19,6 +19,7 @@ static void test_statuses (void) {
   }
 }
 
+/* [E11] */
 static void test_delays (void) {
   const struct {
     CabRetryInput input;
