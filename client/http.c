@@ -63,6 +63,7 @@ static void lane_heard (CabRequest *self) {
 static void head_done (CabRequest *self, int status) {
   self->head_seen = TRUE;
   self->answer.status = status;
+  cab_lane_answered (&self->http->lanes[self->lane], self);
   const char *date = cab_answer_header (&self->answer, "Date");
   if (date != NULL)
     cab_hosts_heard (self->http->hosts, self->host, cab_time_parse_http (date));
@@ -137,6 +138,7 @@ static size_t on_body (char *bytes, size_t size, size_t count, void *data) {
   gsize len = size * count;
   heard (self);
   lane_heard (self);
+  cab_lane_received (&self->http->lanes[self->lane], len);
   gboolean goes_on = self->body == CAB_BODY_KEEP ? keep (self, bytes, len) : gather (self, bytes, len);
   return goes_on ? len : 0;
 }

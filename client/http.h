@@ -23,6 +23,7 @@ typedef struct CabHttp CabHttp;
 typedef struct {
   guint parallel;      /* most requests that have a place at the same time */
   guint spare;         /* so many of them are only for urgent ones */
+  gboolean paced;      /* others get no more of them than bring more bytes (pace.h) */
   gboolean http2;      /* HTTP/2 where the host speaks it, waiting for a connection that is being made */
   gboolean compressed; /* asks for compressed bodies and unpacks them */
   guint buffer;        /* bytes of the receive buffer, 0: libcurl's own */

@@ -8,11 +8,13 @@ void cab_lane_open (CabLaneState *self, const CabLane *config) {
   self->config = *config;
   self->flows = g_hash_table_new (NULL, NULL);
   self->throttle = cab_throttle_new (config->parallel);
+  self->pace = config->paced ? cab_pace_new (config->parallel) : NULL;
 }
 
 void cab_lane_close (CabLaneState *self) {
   g_hash_table_unref (self->flows);
   cab_throttle_free (self->throttle);
+  cab_pace_free (self->pace);
 }
 
 /* --- queues ------------------------------------------------------------------------------------------------- */
@@ -57,13 +59,19 @@ static CabRequest *next_of (CabHttp *http, CabLaneState *self, const GQueue *que
   return best;
 }
 
+/* How many may have a place for one more of @priority to get one. */
+static guint places_for (const CabLaneState *self, guint priority) {
+  if (priority == 0)
+    return self->config.parallel;
+  guint places = self->config.parallel - self->config.spare;
+  return self->pace != NULL ? MIN (places, cab_pace_limit (self->pace)) : places;
+}
+
 CabRequest *cab_lane_next (CabHttp *http, CabLaneState *self, gint64 now) {
   CabRequest *request = NULL;
-  for (guint priority = 0; priority < CAB_PRIORITIES && request == NULL; priority++) {
-    guint spare = priority == 0 ? 0 : self->config.spare;
-    if (self->placed + spare < self->config.parallel)
+  for (guint priority = 0; priority < CAB_PRIORITIES && request == NULL; priority++)
+    if (self->placed < places_for (self, priority))
       request = next_of (http, self, &self->waiting[priority], now);
-  }
   return request;
 }
 
@@ -112,4 +120,20 @@ void cab_lane_leave (CabLaneState *self, CabRequest *request) {
   self->placed--;
   set_places (self, request->flow, places_of (self, request->flow) - 1);
   discount (self, request, request->state == STATE_RUNNING ? request->answer.status : 0);
+}
+
+/* --- pace --------------------------------------------------------------------------------------------------- */
+
+void cab_lane_answered (CabLaneState *self, const CabRequest *request) {
+  if (self->pace != NULL)
+    cab_pace_first_byte (self->pace, request->heard_us - request->sent_us);
+}
+
+void cab_lane_received (CabLaneState *self, gsize len) {
+  self->bytes += len;
+}
+
+void cab_lane_tick (CabLaneState *self, gint64 now) {
+  if (self->pace != NULL)
+    cab_pace_tick (self->pace, now, self->bytes, self->placed);
 }

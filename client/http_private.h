@@ -19,6 +19,7 @@
 #include "client/hosts.h"
 #include "client/http.h"
 #include "client/inbox.h"
+#include "client/pace.h"
 #include "client/sync.h"
 #include "client/throttle.h"
 
@@ -66,6 +67,7 @@ struct CabRequest {
   char *gathered;  /* of a body that is streamed: what the sink has not got yet; NULL until there is some */
   gsize gathered_len;
   GList ungiven;   /* in the transport's queue while there is some */
+  gint64 sent_us;
   gint64 heard_us; /* monotonic time of the last byte, or of the start */
   CabTimer *stall;
   char message[256]; /* libcurl's */
@@ -77,6 +79,8 @@ typedef struct {
   GQueue waiting[CAB_PRIORITIES];
   GHashTable *flows; /* flow to how many places it has (guint), those that have one */
   CabThrottle *throttle;
+  CabPace *pace; /* NULL: the lane has none */
+  guint64 bytes; /* of all bodies */
   gint64 heard_us;
 } CabLaneState;
 
@@ -149,6 +153,11 @@ void cab_lane_rehost (CabLaneState *self, CabRequest *request);
 
 /* From whichever state. */
 void cab_lane_leave (CabLaneState *self, CabRequest *request);
+
+/* The first bytes of the answer to @request have come; bytes of a body have; what may begin at @now has begun. */
+void cab_lane_answered (CabLaneState *self, const CabRequest *request);
+void cab_lane_received (CabLaneState *self, gsize len);
+void cab_lane_tick (CabLaneState *self, gint64 now);
 
 /* --- http_thread.c ------------------------------------------------------------------------------------------ */
 

@@ -148,7 +148,7 @@ gboolean cab_http_host_is_open (CabHttp *self, const CabRequest *request, gint64
 static void launch (CabRequest *self) {
   g_queue_unlink (&self->http->runnable, &self->link);
   self->state = STATE_RUNNING;
-  self->heard_us = g_get_monotonic_time ();
+  self->sent_us = self->heard_us = g_get_monotonic_time ();
   self->stall = cab_http_after (self->http, self->stall_ms, stalled, self);
   cab_wire_start (self);
 }
@@ -168,6 +168,8 @@ static void start_requests (CabHttp *self) {
     if (cab_http_host_is_open (self, request, now) && cab_lane_launch (&self->lanes[request->lane], request))
       launch (request);
   }
+  for (guint i = 0; i < self->n_lanes; i++)
+    cab_lane_tick (&self->lanes[i], now);
 }
 
 gint64 cab_request_heard (const CabRequest *self) {

@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-enum { LANE_ONE, LANE_THREE, LANE_PACKED, LANE_EIGHT, LANE_SPARE, LANES };
+enum { LANE_ONE, LANE_THREE, LANE_PACKED, LANE_EIGHT, LANE_SPARE, LANE_PACED, LANES };
 
 typedef struct {
   Server *server;
@@ -67,7 +67,8 @@ static void stage_init (Stage *self) {
                                 [LANE_THREE] = {.parallel = 3, .buffer = 512 * 1024},
                                 [LANE_PACKED] = {.parallel = 1, .http2 = TRUE, .compressed = TRUE},
                                 [LANE_EIGHT] = {.parallel = 8},
-                                [LANE_SPARE] = {.parallel = 4, .spare = 1}};
+                                [LANE_SPARE] = {.parallel = 4, .spare = 1},
+                                [LANE_PACED] = {.parallel = 8, .paced = TRUE}};
   const CabHttpOptions options = {.name = "test", .lanes = lanes, .n_lanes = LANES};
   self->server = server_new (handler, self);
   self->http = cab_http_new (&options, &error);
@@ -357,6 +358,41 @@ static void test_flows (void) {
   }
 }
 
+/* How many of a lot are sent ahead; who waits himself is not counted, and comes through. */
+static guint sent_ahead (Stage *self, guint expected) {
+  enum { MANY = 12 };
+  Result ahead[MANY];
+  RESULT (urgent);
+  guint before = server_count (self->server, "GET /held-ahead");
+  server_hold (self->server);
+  send_many (self, "/held-ahead", (CabRequestSpec){.lane = LANE_PACED, .priority = 1}, ahead, MANY);
+  server_wait (self->server, "GET /held-ahead", before + expected);
+  settle (self);
+  guint sent = server_count (self->server, "GET /held-ahead") - before;
+  if (sent < 8)
+    send_and_wait (self, "/urgent", (CabRequestSpec){.lane = LANE_PACED}, &urgent);
+  server_release (self->server);
+  wait_for_all (ahead, MANY, 200);
+  return sent;
+}
+
+/* What is fetched ahead of a host that is near gets few connections, and all of a far one. */
+static void test_pace (void) {
+  STAGE (stage);
+  RESULT (slow);
+  send (&stage, "/held", (CabRequestSpec){.lane = LANE_PACED}, &slow);
+  server_wait (stage.server, "GET /held", 1);
+  g_usleep (20000); /* as far as that */
+  server_release (stage.server);
+  latch_wait (&slow.latch, 1);
+  g_assert_cmpuint (sent_ahead (&stage, 8), ==, 8);
+  for (guint i = 0; i < 100; i++) {
+    RESULT (quick);
+    send_and_wait (&stage, "/quick", (CabRequestSpec){.lane = LANE_PACED}, &quick);
+  }
+  g_assert_cmpuint (sent_ahead (&stage, 4), ==, 4);
+}
+
 static void cancel_and_tell (gpointer data) {
   Result *self = data;
   cab_request_cancel (self->request);
@@ -526,6 +562,7 @@ int main (int argc, char **argv) {
   g_test_add_func ("/http/lanes", test_lanes);
   g_test_add_func ("/http/throttle", test_throttle);
   g_test_add_func ("/http/flows", test_flows);
+  g_test_add_func ("/http/pace", test_pace);
   g_test_add_func ("/http/cancel", test_cancel);
   g_test_add_func ("/http/ready", test_ready);
   g_test_add_func ("/http/timers", test_timers);
