@@ -64,9 +64,9 @@ struct CabRequest {
   gboolean head_seen;
   gboolean enough; /* the sink wants no more */
   gboolean too_long;
-  char *gathered;  /* of a body that is streamed: what the sink has not got yet; NULL until there is some */
+  char *gathered; /* of a body that is streamed: what the sink has not got yet; NULL until there is some */
   gsize gathered_len;
-  GList ungiven;   /* in the transport's queue while there is some */
+  GList ungiven; /* in the transport's queue while there is some */
   gint64 sent_us;
   gint64 heard_us; /* monotonic time of the last byte, or of the start */
   CabTimer *stall;
