@@ -6,8 +6,6 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include <string.h>
-
 #include "cache/content-private.h"
 #include "client/error.h"
 #include "client/metrics.h"
@@ -139,6 +137,12 @@ static gboolean begins_again (CabRun *run) {
   return TRUE;
 }
 
+static void start_again (gpointer data) {
+  CabContent *self = data;
+  cab_extraction_start (self);
+  cab_content_drop (self);
+}
+
 /* Drops the run's own reference. */
 static void run_over (CabRun *run, guint64 size, const GError *error) {
   CabContent *self = run->content;
@@ -153,7 +157,7 @@ static void run_over (CabRun *run, guint64 size, const GError *error) {
   if (error == NULL)
     succeed (run, size);
   else if (begins_again (run))
-    cab_extraction_start (self);
+    cab_pool_push (self->owner->options.pool, start_again, cab_content_hold (self));
   else
     give_up (run, error);
   cab_content_unref (run->cab);

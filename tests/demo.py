@@ -119,6 +119,17 @@ def check_file(emulator, mountpoint, cab, copies):
         check(result.returncode == 0, f"{path}: cabextract: {result.stderr.strip()}")
 
 
+def check_members(path):
+    """The CAB, open, shows what another program finds in it."""
+    place = pathlib.Path(f"{path}.d")
+    listed = subprocess.run(["bsdtar", "-tf", path], capture_output=True, text=True, check=True).stdout.split()
+    check(set(listed) <= set(os.listdir(place)), f"{place} lists {os.listdir(place)}, and the archive {listed}")
+    for name in listed:
+        data = subprocess.run(["bsdtar", "-xOf", path, name], capture_output=True, check=True).stdout
+        check((place / name).read_bytes() == data, f"{place / name}: other bytes than bsdtar has")
+    return len(listed)
+
+
 def run_check(emulator, mountpoint, work):
     by_failure = check_listing(emulator, mountpoint)
     cabs = emulator.cabs()
@@ -127,6 +138,9 @@ def run_check(emulator, mountpoint, work):
     check(result.returncode == 0, "cp -r failed")
     for cab in cabs:
         check_file(emulator, mountpoint, cab, copies)
+    archives = [path_of(mountpoint, cab) for cab in cabs if emulator.content(cab["id"], 0, 4)[:2] in (b"MS", b"PK")]
+    members = sum(map(check_members, archives))
+    check(members >= 2 * len(archives) > 0, f"{members} members in {len(archives)} archives")
     counters = emulator.counters()
     total = sum(cab["size"] for cab in cabs)
     check(counters["authorizationAtBlob"] == 0, "an Authorization header went to the blob host")
@@ -134,7 +148,8 @@ def run_check(emulator, mountpoint, work):
     with contextlib.suppress(FileNotFoundError):
         os.stat(mountpoint / "desktop.ini")
         raise Failed("desktop.ini is there")
-    print(f"demo: {len(cabs)} CABs of {len(by_failure)} failures, {total / 1e6:.1f} MB: listed, copied, all bytes right.")
+    print(f"demo: {len(cabs)} CABs of {len(by_failure)} failures, {total / 1e6:.1f} MB: listed, copied, all bytes right; "
+          f"{len(archives)} of them opened, {members} members right.")
 
 
 # --- with one ---------------------------------------------------------------------------------------------------
@@ -149,9 +164,8 @@ Try, in another terminal:
 
     ls -l {folder}
     getfattr -d {user}
-    bsdtar -tvf {kernel}
-    bsdtar -xOf {user} minidump.mdmp > {work}/crash.dmp
-    {lldb} --batch -c {work}/crash.dmp -o bt 2>/dev/null
+    ls -l {kernel}.d
+    {lldb} --batch -c {user}.d/minidump.mdmp -o bt 2>/dev/null
     cp -r {mountpoint} {work}/copy
 
 Failures (a directory opens by name and is listed from then on):
