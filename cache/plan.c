@@ -33,7 +33,9 @@ static guint64 next_window (const CabCursor *cursor, guint64 start, guint64 end)
   if (cursor->used == 0)
     return start == 0 && end >= LONG ? WINDOW_LONG : 0;
   gboolean goes_on = end > cursor->next && end - cursor->start >= cursor->window / 4;
-  return goes_on ? MAX (WINDOW_FIRST, 4 * cursor->window) : cursor->window;
+  if (!goes_on)
+    return cursor->window;
+  return cursor->window >= WINDOW_LONG ? 16 * cursor->window : MAX (WINDOW_FIRST, 4 * cursor->window);
 }
 
 static guint64 round_up (guint64 value, guint64 step) {
@@ -48,7 +50,7 @@ CabZone cab_plan_read (CabPlan *self, guint64 start, guint64 end, guint64 size, 
   cursor->next = MAX (cursor->next, end);
   CabZone zone = cab_plan_zone (start - start % CAB_PLAN_BLOCK, MAX (end, cursor->next + cursor->window));
   if (cursor->window > 0)
-    zone.chunk = CLAMP (round_up (2 * cursor->window / (3 * MAX (1, limits->connections)), CAB_PLAN_BLOCK),
+    zone.chunk = CLAMP (round_up (cursor->window / MAX (1, limits->connections), CAB_PLAN_BLOCK),
                         CAB_PLAN_CHUNK_MIN, CAB_PLAN_CHUNK_MAX);
   /* In steps, or each read would ask for the few bytes by which it moved the end. */
   zone.end = MIN (size, round_up (zone.end, cursor->window > 0 ? zone.chunk : CAB_PLAN_BLOCK));

@@ -2,14 +2,14 @@
  *
  * A cursor follows one sequential reader.  Its window, how far ahead of him is fetched, is nothing for a reader that
  * jumps: he gets what he asked for, rounded to CAB_PLAN_BLOCK.  It begins small with the read that follows another one,
- * and grows fourfold each time he has read a quarter of it in a row, up to `read-ahead`.  So a debugger that reads a few
- * pieces side by side does not fetch the file, and who reads on has the whole window under way after 4 MiB.
+ * and grows fourfold each time he has read a quarter of it in a row, from 4 MiB on at once to `read-ahead`.  So a debugger
+ * that reads a few pieces side by side does not fetch the file, and who reads on has the whole window under way after
+ * 1 MiB: to a far host each step costs a round trip, in which a full window would bring more than all before it.
  *
- * A window is cut into requests of 0.5 to 8 MiB, half as many again as there are connections: so one that is late, at
- * which the reader waits, leaves work for the others.  To a far host one connection is bounded by latency and its own
- * window, which begins small too: what has to grow is better begun on all of them, early, with little, than on one after
- * the other.  A first read that the kernel has made long itself, from the beginning of a file,
- * is the way of programs that read it to the end: it gets such a start at once.
+ * A window is cut into as many requests as there are connections, of 0.25 to 8 MiB.  To a far host one connection is
+ * bounded by latency and its own window, which begins small too: what has to grow is better begun on all of them, early,
+ * with little, than on one after the other.  A first read that the kernel has made long itself, from the beginning of a
+ * file, is the way of programs that read it to the end: it gets such a start at once.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -19,7 +19,7 @@
 #include "cache/ranges.h"
 
 #define CAB_PLAN_BLOCK     ((guint64) 64 << 10)
-#define CAB_PLAN_CHUNK_MIN ((guint64) 512 << 10)
+#define CAB_PLAN_CHUNK_MIN ((guint64) 256 << 10)
 #define CAB_PLAN_CHUNK_MAX ((guint64) 8 << 20)
 
 /* The first request for a file of which nothing is known: what the kernel's first read wants (128 to 256 KiB), and what

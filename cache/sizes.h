@@ -20,7 +20,7 @@
 
 typedef struct CabSizes CabSizes;
 
-#define CAB_SIZES_AHEAD 16
+#define CAB_SIZES_AHEAD 4
 
 typedef struct {
   CabStore *store; /* these outlive the tables */

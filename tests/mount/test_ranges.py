@@ -101,7 +101,7 @@ def test_sha256sum(emulator, mount, one):
         shown = subprocess.run(["sha256sum", mounted.cab(cab)], check=True, capture_output=True, text=True, timeout=120)
         assert shown.stdout.split()[0] == emulator.sha256(cab["id"])
         assert moved(emulator, cab) == cab["size"]
-    assert emulator.counters()["cabs"][cab["id"]]["get"] <= 300 * 3 // 8 + 28
+    assert emulator.counters()["cabs"][cab["id"]]["get"] <= 300 // 4 + 24
 
 
 # --- ways to read ---------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "cache/cache.h"
+#include "cache/sizes.h"
 #include "client/error.h"
 #include "client/sync.h"
 #include "fake-client.h"
@@ -290,7 +291,7 @@ static void walk (Fixture *f, guint end, guint swap) {
     ask_size (f, id, &result);
     while (calls_of (&result) == 0)
       answer_probes (1);
-    g_assert_cmpuint (fake_count (FAKE_PROBE), <=, i + swap + 1 + 16 * 8);
+    g_assert_cmpuint (fake_count (FAKE_PROBE), <=, i + swap + 1 + CAB_SIZES_AHEAD * 8);
   }
 }
 
@@ -307,7 +308,7 @@ static void test_size_walk (Fixture *f, gconstpointer swap) {
 static void test_size_walk_depth (Fixture *f, gconstpointer swap) {
   list_once (f, 1000);
   walk (f, 300, GPOINTER_TO_UINT (swap));
-  g_assert_cmpuint (fake_count (FAKE_PROBE), >=, 300 + (16 - 2) * 8);
+  g_assert_cmpuint (fake_count (FAKE_PROBE), >=, 300 + (CAB_SIZES_AHEAD - 2) * 8);
 }
 
 /* A list from disk has no addresses, and a question for each would cost more than the list: so one CAB at a time is
