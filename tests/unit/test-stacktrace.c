@@ -41,7 +41,7 @@ static void api (Exchange *exchange, gpointer data) {
   }
 }
 
-static void blobs (Exchange *exchange, gpointer data) {
+G_NORETURN static void blobs (Exchange *exchange, gpointer data) {
   g_assert_not_reached ();
 }
 
