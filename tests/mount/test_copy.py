@@ -290,7 +290,7 @@ def test_ls_l_keeps_connections_busy(emulator, mount):
     hold = emulator.fault("hold", "blob-head", path=cabs[200]["id"])
     reader = Reader(long_listing, path)
     emulator.wait_held(1)
-    emulator.wait_requests("blob-head", 200 + 100)
+    emulator.wait_requests("blob-head", 200 + 20)
     assert emulator.counters(cabs=False)["concurrent"]["blobMax"] == 8
     emulator.clear_faults(hold)
     assert len(reader.get()) == 400

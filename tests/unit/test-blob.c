@@ -297,7 +297,7 @@ static void slow (Exchange *exchange, gpointer data) {
   server_blob (exchange, self->bytes, SIZE, ETAG);
   exchange->fate = FATE_CLOSE;
   exchange->stop_at = 16 * KIB;
-  exchange->drip_us = 40000; /* 16 KiB in 0.6 s */
+  exchange->drip_us = 64000; /* 16 KiB in a second */
 }
 
 /* Every address lives for two seconds, the read takes several times as long, and breaks every 16 KiB. */
