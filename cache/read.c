@@ -266,7 +266,7 @@ static void on_done (gpointer data, const GError *error) {
       take_bereft_locked (self, (CabRange){stream->pos, stream->end}, &bereft);
     if (!g_queue_is_empty (&bereft))
       cab_content_trouble_locked (self, error);
-    ahead = self->users > 0 && error == NULL ? self->ahead : (CabZone){0};
+    ahead = error == NULL ? self->ahead : (CabZone){0};
   }
   if (error != NULL && !cancelled &&
       (opening || g_error_matches (error, CAB_ERROR, CAB_ERROR_CHANGED) ||
@@ -308,7 +308,8 @@ static Stream *plan_locked (CabContent *self, CabZone *zone, guint64 urgent, Cab
       !cab_plan_gap (&self->have, &self->coming, zone, gap))
     return NULL;
   CabPriority priority = gap->start < urgent ? CAB_PRIORITY_READER : CAB_PRIORITY_AHEAD;
-  if (priority == CAB_PRIORITY_AHEAD && self->streams.length >= self->owner->options.connections)
+  if (priority == CAB_PRIORITY_AHEAD &&
+      (self->users == 0 || self->streams.length >= self->owner->options.connections))
     return NULL;
   Stream *stream = g_new0 (Stream, 1);
   cab_ref_init (&stream->refs);

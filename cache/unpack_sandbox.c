@@ -11,18 +11,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#if defined __has_feature
-#if __has_feature(address_sanitizer)
-#define WITH_ASAN 1
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
-#define WITH_ASAN 1
-#endif
-#ifndef WITH_ASAN
-#define WITH_ASAN 0
-#endif
-
 /* Beyond what the process has when it starts, which is programs and libraries: 100,000 members of a ZIP take
  * 30, the longest list of a cabinet 40, the window of LZX 2, our blocks 8. */
 #define MEMORY_MAX (G_GUINT64_CONSTANT (128) << 20)
@@ -55,7 +43,7 @@ static void set_limits (guint64 file_size) {
   limit (RLIMIT_CORE, 0);
   limit (RLIMIT_NPROC, 0);
   limit (RLIMIT_FSIZE, file_size);
-  if (!WITH_ASAN)
+  if (!CAB_SANDBOX_FOR_ASAN)
     limit (RLIMIT_AS, address_space () + MEMORY_MAX);
 }
 
@@ -178,7 +166,7 @@ static gboolean add_rules (scmp_filter_ctx filter) {
       seccomp_rule_add_array (filter, SCMP_ACT_ALLOW, SCMP_SYS (tgkill), 1, &itself) < 0)
     return FALSE;
   /* A sanitizer starts a program to name the places in its report. */
-  return WITH_ASAN || add_all (filter, SCMP_ACT_KILL_PROCESS, deadly, G_N_ELEMENTS (deadly));
+  return CAB_SANDBOX_FOR_ASAN || add_all (filter, SCMP_ACT_KILL_PROCESS, deadly, G_N_ELEMENTS (deadly));
 }
 
 static gboolean forbid_calls (void) {

@@ -15,6 +15,18 @@
 
 #include <glib.h>
 
+#if defined __has_feature
+#if __has_feature(address_sanitizer)
+#define CAB_SANDBOX_FOR_ASAN 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#define CAB_SANDBOX_FOR_ASAN 1
+#endif
+#ifndef CAB_SANDBOX_FOR_ASAN
+#define CAB_SANDBOX_FOR_ASAN 0
+#endif
+
 typedef enum {
   CAB_SANDBOX_LANDLOCK = 1,
   CAB_SANDBOX_SECCOMP = 2,

@@ -332,14 +332,20 @@ def test_closed_early(emulator, directory, mount):
     assert extractions(mounted) == 1
 
 
-def test_given_up(emulator, directory, mount):
-    """A worker that nobody waits for ends after a while, and leaves nothing; who comes then gets all."""
-    content = os.urandom(24 * MIB)
+def held_up(emulator, directory, mount, content):
+    """A mount with a member of @content whose CAB comes no further than its first range, and the member's path."""
     cab = serve(emulator, directory, make.cabinet((make.MSZIP, [(b"a.dmp", content)])))
     mounted = mount(read_ahead="1M", connections=1)
     path = opened(mounted, cab) / "a.dmp"
     os.stat(path)
     emulator.fault("hold", "blob-get", skip=1)
+    return mounted, path
+
+
+def test_given_up(emulator, directory, mount):
+    """A worker that nobody waits for ends after a while, and leaves nothing; who comes then gets all."""
+    content = os.urandom(24 * MIB)
+    mounted, path = held_up(emulator, directory, mount, content)
     assert read_at(path, 0, 4096) == content[:4096]
     assert workers(mounted)
     within(20, lambda: not workers(mounted), "the worker ends")
@@ -352,11 +358,7 @@ def test_given_up(emulator, directory, mount):
 def test_kill(emulator, directory, mount):
     """kill -9 in the middle of it: the next mount has the right bytes."""
     content = os.urandom(12 * MIB)
-    cab = serve(emulator, directory, make.cabinet((make.MSZIP, [(b"a.dmp", content)])))
-    mounted = mount(read_ahead="1M", connections=1)
-    path = opened(mounted, cab) / "a.dmp"
-    os.stat(path)
-    emulator.fault("hold", "blob-get", skip=1)
+    mounted, path = held_up(emulator, directory, mount, content)
     assert read_at(path, 0, 4096) == content[:4096]
     pids = workers(mounted)
     assert pids
@@ -369,11 +371,7 @@ def test_kill(emulator, directory, mount):
 
 def test_unmount_ends_workers(emulator, directory, mount):
     """A lazy unmount under a reader that waits for a worker, and the end of the program."""
-    cab = serve(emulator, directory, make.cabinet((make.MSZIP, [(b"a.dmp", os.urandom(12 * MIB))])))
-    mounted = mount(read_ahead="1M", connections=1)
-    path = opened(mounted, cab) / "a.dmp"
-    os.stat(path)
-    emulator.fault("hold", "blob-get", skip=1)
+    mounted, path = held_up(emulator, directory, mount, os.urandom(12 * MIB))
     with open(path, "rb", buffering=0) as file:
         file.read(4096)
         reader = Reader(os.pread, file.fileno(), 1000, 11 * MIB)
@@ -388,11 +386,7 @@ def test_unmount_ends_workers(emulator, directory, mount):
 def test_interrupted_reader(emulator, directory, mount):
     """Ctrl-C ends the reader at once, and the others read on."""
     content = os.urandom(12 * MIB)
-    cab = serve(emulator, directory, make.cabinet((make.MSZIP, [(b"a.dmp", content)])))
-    mounted = mount(read_ahead="1M", connections=1)
-    path = opened(mounted, cab) / "a.dmp"
-    os.stat(path)
-    emulator.fault("hold", "blob-get", skip=1)
+    mounted, path = held_up(emulator, directory, mount, content)
     program = subprocess.Popen(["cat", path], stdout=subprocess.DEVNULL)
     emulator.wait_held(1)
     program.send_signal(signal.SIGINT)

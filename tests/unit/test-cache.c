@@ -471,6 +471,40 @@ static void test_streaming (Fixture *f, gconstpointer unused) {
   cab_content_unref (opened.content);
 }
 
+/* Opens a CAB and reads its beginning as cat does, with all connections at work behind it.  Gives the range that the
+ * reader waits for. */
+static FakeRequest *stream (Fixture *f, Result *opened, CabReadDone done, gpointer data) {
+  fake_set_blob (100 * MIB, "\"one\"");
+  open_now (f, "a", opened);
+  fake_answer_get (take_get (), G_MAXUINT64, 65536, NULL);
+  wait_for (opened);
+  cab_content_read (opened->content, 0, 512 << 10, done, data != NULL ? data : opened->content);
+  g_assert_cmpuint (fake_count (FAKE_GET), ==, 1 + 4);
+  return take_get ();
+}
+
+/* What had no connection yet is begun by the first that gets free, not by the reader's next read. */
+static void test_free_connection (Fixture *f, gconstpointer unused) {
+  g_auto (Result) opened = RESULT_INIT, read = RESULT_INIT;
+  FakeRequest *first = stream (f, &opened, on_read, &read);
+  fake_answer_get (first, G_MAXUINT64, 65536, NULL);
+  g_assert_cmpuint (read.number, ==, 512 << 10);
+  g_assert_cmpuint (fake_count (FAKE_GET), ==, 1 + 4 + 1);
+  cab_content_unref (opened.content);
+}
+
+static void on_read_close (gpointer data, const void *bytes, gsize len, const GError *error) {
+  cab_content_unref (data);
+}
+
+/* A range that is nearly there is let finish when nobody reads any more, but nothing is begun after it. */
+static void test_free_connection_closed (Fixture *f, gconstpointer unused) {
+  g_auto (Result) opened = RESULT_INIT;
+  FakeRequest *first = stream (f, &opened, on_read_close, NULL);
+  fake_answer_get (first, G_MAXUINT64, 65536, NULL);
+  g_assert_cmpuint (fake_count (FAKE_GET), ==, 1 + 4);
+}
+
 static void test_changed (Fixture *f, gconstpointer unused) {
   g_auto (Result) opened = RESULT_INIT, read = RESULT_INIT, after = RESULT_INIT, again = RESULT_INIT;
   open_now (f, "a", &opened);
@@ -681,6 +715,8 @@ int main (int argc, char **argv) {
   CACHE_TEST ("open/wants-addresses", test_open_wants_addresses);
   CACHE_TEST ("open/empty", test_empty);
   CACHE_TEST ("read/streaming", test_streaming);
+  CACHE_TEST ("read/free-connection", test_free_connection);
+  CACHE_TEST ("read/free-connection-closed", test_free_connection_closed);
   CACHE_TEST ("read/changed", test_changed);
   CACHE_TEST ("read/deadline", test_read_deadline);
   CACHE_TEST ("read/partial-survives", test_partial_survives);

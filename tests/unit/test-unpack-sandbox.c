@@ -19,18 +19,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#if defined __has_feature
-#if __has_feature(address_sanitizer)
-#define WITH_ASAN 1
-#endif
-#endif
-#ifdef __SANITIZE_ADDRESS__
-#define WITH_ASAN 1
-#endif
-#ifndef WITH_ASAN
-#define WITH_ASAN 0
-#endif
-
 enum {
   FILE_SIZE_MAX = 1000,
   DESCRIPTORS = 100, /* as many as a test process may have */
@@ -78,7 +66,7 @@ static void assert_refused (Try try, CabSandboxFlags needed) {
 
 /* With AddressSanitizer it is refused only. */
 static void assert_deadly (Try try) {
-  if (WITH_ASAN) {
+  if (CAB_SANDBOX_FOR_ASAN) {
     assert_refused (try, CAB_SANDBOX_SECCOMP);
     return;
   }
@@ -229,7 +217,7 @@ static void test_code (void) {
 static void test_limits (void) {
   assert_refused (fill_file, 0);
   assert_refused (raise_limit, CAB_SANDBOX_SECCOMP);
-  if (!WITH_ASAN)
+  if (!CAB_SANDBOX_FOR_ASAN)
     assert_refused (take_much_memory, 0);
 }
 
