@@ -5,10 +5,12 @@
  * and a small jump forward is cheaper to fetch through than to start anew. */
 #define SLACK ((guint64) 1 << 20)
 
-/* Of a read that follows another one; and of a first read that is LONG, at the beginning of a file. */
+/* Of a read that follows another one; and from where on a reader has shown that he goes on. */
 #define WINDOW_FIRST ((guint64) 1 << 20)
-#define WINDOW_LONG  ((guint64) 4 << 20)
-#define LONG         ((guint64) 128 << 10)
+#define WINDOW_SURE  ((guint64) 4 << 20)
+
+/* A first read that the kernel made so long by itself is of a program that asks for that much at a time. */
+#define LONG ((guint64) 128 << 10)
 
 static gboolean follows (const CabCursor *cursor, guint64 start) {
   return cursor->used > 0 && start + SLACK >= cursor->next && start <= cursor->next + SLACK;
@@ -31,11 +33,11 @@ static CabCursor *find_cursor (CabPlan *self, guint64 start) {
 /* Of the reader at @cursor, who now reads [start, end). */
 static guint64 next_window (const CabCursor *cursor, guint64 start, guint64 end) {
   if (cursor->used == 0)
-    return start == 0 && end >= LONG ? WINDOW_LONG : 0;
+    return start == 0 && end >= LONG ? G_MAXUINT64 : 0;
   gboolean goes_on = end > cursor->next && end - cursor->start >= cursor->window / 4;
   if (!goes_on)
     return cursor->window;
-  return cursor->window >= WINDOW_LONG ? 16 * cursor->window : MAX (WINDOW_FIRST, 4 * cursor->window);
+  return cursor->window >= WINDOW_SURE ? G_MAXUINT64 : MAX (WINDOW_FIRST, 4 * cursor->window);
 }
 
 static guint64 round_up (guint64 value, guint64 step) {
@@ -49,9 +51,11 @@ CabZone cab_plan_read (CabPlan *self, guint64 start, guint64 end, guint64 size, 
   cursor->used = ++self->reads;
   cursor->next = MAX (cursor->next, end);
   CabZone zone = cab_plan_zone (start - start % CAB_PLAN_BLOCK, MAX (end, cursor->next + cursor->window));
-  if (cursor->window > 0)
-    zone.chunk = CLAMP (round_up (cursor->window / MAX (1, limits->connections), CAB_PLAN_BLOCK),
-                        CAB_PLAN_CHUNK_MIN, CAB_PLAN_CHUNK_MAX);
+  if (cursor->window > 0) {
+    guint64 ahead = MIN (cursor->window, size - MIN (size, cursor->next));
+    zone.chunk = CLAMP (round_up (ahead / MAX (1, limits->connections), CAB_PLAN_BLOCK), CAB_PLAN_CHUNK_MIN,
+                        CAB_PLAN_CHUNK_MAX);
+  }
   /* In steps, or each read would ask for the few bytes by which it moved the end. */
   zone.end = MIN (size, round_up (zone.end, cursor->window > 0 ? zone.chunk : CAB_PLAN_BLOCK));
   return zone;

@@ -4,12 +4,13 @@
  * jumps: he gets what he asked for, rounded to CAB_PLAN_BLOCK.  It begins small with the read that follows another one,
  * and grows fourfold each time he has read a quarter of it in a row, from 4 MiB on at once to `read-ahead`.  So a debugger
  * that reads a few pieces side by side does not fetch the file, and who reads on has the whole window under way after
- * 1 MiB: to a far host each step costs a round trip, in which a full window would bring more than all before it.
+ * 1 MiB: to a far host each step costs a round trip, in which a full window would bring more than all before it.  For
+ * the same reason a first read that the kernel has made long itself, from the beginning of a file, gets the whole window
+ * at once: it is the way of programs that read a file to its end.
  *
- * A window is cut into as many requests as there are connections, of 0.25 to 8 MiB.  To a far host one connection is
- * bounded by latency and its own window, which begins small too: what has to grow is better begun on all of them, early,
- * with little, than on one after the other.  A first read that the kernel has made long itself, from the beginning of a
- * file, is the way of programs that read it to the end: it gets such a start at once.
+ * What is ahead, of the window and of the file, is cut into as many requests as there are connections, of 0.25 to 8 MiB.
+ * To a far host one connection is bounded by latency and its own window, which begins small too: what has to grow is
+ * better begun on all of them, early, than on one after the other.
  *
  * SPDX-License-Identifier: MIT
  */

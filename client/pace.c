@@ -5,6 +5,9 @@
 #define WORTH 1.1
 
 #define MEASURE_US ((gint64) 200 * 1000)
+/* A reader's window comes in surges: all its ranges are asked for at about the same time, and end so.  One surge takes
+ * three or four round trips, and what is measured has to have several. */
+#define MEASURE_TRIPS 16
 /* Connections that were just made need some round trips to come up to speed. */
 #define SETTLE_US    ((gint64) 100 * 1000)
 #define SETTLE_TRIPS 8
@@ -14,6 +17,7 @@
 #define REST_NEAR_US ((gint64) 500 * 1000)
 #define REST_US      ((gint64) 2 * G_USEC_PER_SEC)
 #define REST_MAX_US  ((gint64) 60 * G_USEC_PER_SEC)
+#define REST_TRIPS   200 /* at least: a trial takes 24, and may cost half the rate */
 
 typedef enum {
   PHASE_REST,   /* until the next trial, bytes coming all the time */
@@ -106,6 +110,10 @@ static void change (CabPace *self, double rate, gint64 now_us, guint64 bytes) {
   enter (self, PHASE_CHANGE, now_us, bytes);
 }
 
+static gint64 rest_us (const CabPace *self) {
+  return MAX (self->rest_us, REST_TRIPS * self->trip_us);
+}
+
 static void judge (CabPace *self, double rate, gint64 now_us, guint64 bytes) {
   gboolean good = self->up ? rate > self->rate * WORTH : rate * WORTH > self->rate;
   if (good) {
@@ -116,7 +124,7 @@ static void judge (CabPace *self, double rate, gint64 now_us, guint64 bytes) {
       return;
     }
   } else {
-    self->rest_us = MIN (2 * self->rest_us, REST_MAX_US);
+    self->rest_us = MIN (2 * rest_us (self), REST_MAX_US);
   }
   self->up = !self->up;
   rest (self, now_us, bytes);
@@ -148,6 +156,10 @@ static gboolean has_sagged (CabPace *self, gint64 now_us, guint under_way) {
   return self->dip_us != 0 && now_us - self->dip_us > DIP_US;
 }
 
+static gint64 measure_us (const CabPace *self) {
+  return MAX (MEASURE_US, MEASURE_TRIPS * self->trip_us);
+}
+
 static gint64 settle_us (const CabPace *self) {
   return MAX (SETTLE_US, SETTLE_TRIPS * self->trip_us);
 }
@@ -161,17 +173,17 @@ void cab_pace_tick (CabPace *self, gint64 now_us, guint64 bytes, guint under_way
   }
   switch (self->phase) {
   case PHASE_REST:
-    if (elapsed_us >= self->rest_us)
+    if (elapsed_us >= rest_us (self))
       begin_trial (self, now_us, bytes, under_way);
     break;
   case PHASE_BASE:
-    if (elapsed_us >= MEASURE_US)
+    if (elapsed_us >= measure_us (self))
       change (self, rate, now_us, bytes);
     break;
   case PHASE_CHANGE:
     if (self->up ? under_way >= self->limit : under_way <= self->limit)
       enter (self, PHASE_SETTLE, now_us, bytes);
-    else if (self->up && elapsed_us >= MEASURE_US) /* there is nothing to be fetched by more */
+    else if (self->up && elapsed_us >= measure_us (self)) /* there is nothing to be fetched by more */
       rest (self, now_us, bytes);
     break;
   case PHASE_SETTLE:
@@ -179,7 +191,7 @@ void cab_pace_tick (CabPace *self, gint64 now_us, guint64 bytes, guint under_way
       enter (self, PHASE_TRIAL, now_us, bytes);
     break;
   case PHASE_TRIAL:
-    if (elapsed_us >= MEASURE_US)
+    if (elapsed_us >= measure_us (self))
       judge (self, rate, now_us, bytes);
     break;
   }

@@ -4,7 +4,8 @@
  * one, four bring all there is, and more cost memory and system calls.  Which of both it is shows first in how long
  * the first byte of an answer takes: where that is nothing, few connections are a good beginning, else all that are
  * allowed.  From then on it is tried out: half or twice as many for a moment, up where that brings a tenth more, down
- * where it does not cost a tenth.  What is found is kept for longer each time that it is found again.
+ * where it does not cost a tenth.  What is found is kept for longer each time that it is found again.  A reader's window
+ * comes in surges of some round trips, so the longer these are, the longer is what is measured, and what is kept.
  *
  * Only what is measured while the connections are all in use tells anything: a reader who takes his time, or a file
  * that ends, changes nothing.

@@ -12,14 +12,15 @@ typedef struct {
   double each; /* bytes a second that one connection brings */
   double all;  /* that the link has */
   gint64 trip_us;
-  guint wanted; /* ranges there are to be fetched at a time */
-  double noise; /* part of the rate by which it varies */
+  guint wanted;    /* ranges there are to be fetched at a time */
+  double noise;    /* part of the rate by which it varies */
+  gint64 surge_us; /* bytes come all at once, so often; 0: steadily */
 } Link;
 
 typedef struct {
   CabPace *pace;
   gint64 now_us;
-  double bytes;
+  double bytes, to_come;
   guint under_way;
   guint least, most; /* limits that were seen */
 } Stream;
@@ -43,7 +44,11 @@ static void run (Stream *self, const Link *link, double seconds) {
     self->under_way = self->under_way > target ? self->under_way - 1 : target;
     double rate = MIN (link->each * self->under_way, link->all);
     rate *= 1 + link->noise * g_test_rand_double_range (-1, 1);
-    self->bytes += rate * STEP_US / G_USEC_PER_SEC;
+    self->to_come += rate * STEP_US / G_USEC_PER_SEC;
+    if (link->surge_us == 0 || self->now_us % link->surge_us < STEP_US) {
+      self->bytes += self->to_come;
+      self->to_come = 0;
+    }
     self->least = MIN (self->least, limit);
     self->most = MAX (self->most, limit);
     cab_pace_tick (self->pace, self->now_us, (guint64) self->bytes, self->under_way);
@@ -97,6 +102,15 @@ static void test_far (void) {
   g_assert_cmpuint (settled (&far, 16), ==, 16);
   g_assert_cmpuint (settled (&far, 256), ==, 256);
   g_assert_cmpuint (settled (&far, 5), ==, 5);
+}
+
+/* A reader waits for the first range of his window, then takes them all and asks for as many more: where a round trip
+ * is long, so little of that happens in a moment that what came in it says nothing. */
+static void test_surges (void) {
+  for (gint64 trip_us = 40000; trip_us <= 160000; trip_us *= 2) {
+    const Link far = {28 * MB, 10000 * MB, trip_us, NO_LIMIT, 0.1, 3 * trip_us + 10000};
+    g_assert_cmpuint (settled (&far, 16), ==, 16);
+  }
 }
 
 /* A far link begins with all, and for two seconds nothing is tried. */
@@ -163,6 +177,7 @@ int main (int argc, char **argv) {
   g_test_add_func ("/pace/near", test_near);
   g_test_add_func ("/pace/near-begins", test_near_begins);
   g_test_add_func ("/pace/far", test_far);
+  g_test_add_func ("/pace/surges", test_surges);
   g_test_add_func ("/pace/far-begins", test_far_begins);
   g_test_add_func ("/pace/enough", test_enough);
   g_test_add_func ("/pace/changes", test_changes);
