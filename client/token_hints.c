@@ -12,7 +12,7 @@ static const struct {
     {700016, "are client-id and tenant right, and of the same directory?"},
     {7000215, "put the secret's value, not its ID, into the file of client-secret-file"},
     {7000222, "make a new secret for the application, and put it into the file of client-secret-file"},
-    {700027, "upload the certificate of client-certificate-file to the application (Certificates & secrets)"},
+    {700027, "upload the certificate of client-certificate-file to the application, under Certificates & secrets"},
     {700024, "is the clock of this machine right, and has the certificate or federated token not expired?"},
     {700021, "client-id is not the application that the certificate or federated token is for"},
     {700023, "does login-url name the login host of the tenant?"},
