@@ -139,12 +139,14 @@ static gboolean set_client_id (CabConfig *config, const CabKey *key, const char 
   return set_text (config, key, text, base, error);
 }
 
+/* A word that is neither would be asked for as the ID of an identity that nobody has. */
 static gboolean set_managed_identity (CabConfig *config, const CabKey *key, const char *text, const char *base,
                                       GError **error) {
-  if (set_client_id (config, key, text, base, NULL))
-    return TRUE;
-  return cab_value_refuse (error, "\"%s\" is neither \"" CAB_MANAGED_SYSTEM "\" nor the ID of an application",
-                           text);
+  if (text[0] == '\0' || strcmp (text, CAB_MANAGED_SYSTEM) == 0 || g_uuid_string_is_valid (text))
+    return set_text (config, key, text, base, error);
+  return cab_value_refuse (
+      error, "\"%s\" is neither \"" CAB_MANAGED_SYSTEM "\" nor the client ID of an identity, which is a GUID",
+      text);
 }
 
 /* Whether others can read the file is looked at where it is read. */

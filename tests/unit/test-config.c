@@ -317,8 +317,8 @@ static const struct {
     {"login-url = http://127.0.0.1:1",
      "login-url: http is not allowed; https, or allow-http = yes for a host on the "
      "loopback interface"},
-    {"managed-identity = my machine", "managed-identity: \"my machine\" is neither \"system\" nor the ID of an "
-                                      "application"},
+    {"managed-identity = System",
+     "managed-identity: \"System\" is neither \"system\" nor the client ID of an identity, which is a GUID"},
     {"managed-identity = system\nmanaged-identity-url = http://127.0.0.1:1",
      "managed-identity-url: has to be http://169.254.169.254, or, with allow-http = yes, on the loopback "
      "interface"},

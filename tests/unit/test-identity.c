@@ -287,7 +287,7 @@ static void check_error (void (*check) (Desk *, Exchange *), CabErrorCode code, 
   open_managed (&desk, "system", server_url (desk.server));
   g_autoptr (GError) error = desk_get_error (&desk);
   g_autoptr (GError) again = desk_get_error (&desk); /* remembered */
-  g_test_message ("%s", error->message);
+  g_assert_cmpstr (again->message, ==, error->message);
   g_assert_error (error, CAB_ERROR, (int) code);
   g_assert_nonnull (strstr (error->message, word));
   g_assert_cmpuint (server_count (desk.server, "GET "), ==, 1);
@@ -309,6 +309,7 @@ static void test_managed_nowhere (void) {
   g_assert_nonnull (strstr (error->message, "virtual machine of Azure"));
   gint64 start = g_get_monotonic_time ();
   g_autoptr (GError) again = desk_get_error (&desk);
+  g_assert_cmpstr (again->message, ==, error->message);
   g_assert_cmpint (g_get_monotonic_time () - start, <, G_USEC_PER_SEC); /* remembered: at once */
 }
 
