@@ -12,7 +12,8 @@ static const struct {
     {700016, "are client-id and tenant right, and of the same directory?"},
     {7000215, "put the secret's value, not its ID, into the file of client-secret-file"},
     {7000222, "make a new secret for the application, and put it into the file of client-secret-file"},
-    {700027, "upload the certificate of client-certificate-file to the application, under Certificates & secrets"},
+    {700027,
+     "upload the certificate of client-certificate-file to the application, under Certificates & secrets"},
     {700024, "is the clock of this machine right, and has the certificate or federated token not expired?"},
     {700021, "client-id is not the application that the certificate or federated token is for"},
     {700023, "does login-url name the login host of the tenant?"},
@@ -21,6 +22,8 @@ static const struct {
     {700211, "the application has no federated credential with the issuer of the token"},
     {700212, "the application has no federated credential with the audience of the token"},
     {700213, "the application has no federated credential with the subject of the token"},
+    {7002137, "the application has no federated credential with the subject of the token"},
+    {7002138, "subject of token and federated credential have to agree in capital and small letters too"},
     {500011, "is the application associated with the Partner Center account?"},
 };
 
