@@ -185,6 +185,22 @@ gboolean cab_address_check_base (const char *url, gboolean allow_http, GError **
   return TRUE;
 }
 
+gboolean cab_address_check_metadata (const char *url, gboolean allow_http, GError **error) {
+  g_auto (Address) address = {0};
+  const char *fault = parse (url != NULL ? url : "", &address);
+  if (fault != NULL)
+    return refuse (error, &address, fault);
+  gboolean loopback = is_loopback (address.host);
+  if (address.https || (!loopback && strcmp (address.host, "169.254.169.254") != 0))
+    return refuse (error, &address,
+                   "is neither http://169.254.169.254 nor plain http on the loopback interface");
+  if (loopback && !allow_http)
+    return refuse (error, &address, "is plain http, which needs allow-http");
+  if (address.user_info || strpbrk (address.rest, "?#") != NULL)
+    return refuse (error, &address, "has user-info, a query or a fragment, which it cannot have");
+  return TRUE;
+}
+
 /* --- what a URL tells ---------------------------------------------------------------------------------------- */
 
 gint64 cab_address_expires (const char *url) {

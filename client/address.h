@@ -23,6 +23,10 @@ gboolean cab_address_check (const CabAddressRule *rule, const char *url, GError 
 /* The same for the API's and the login host's URL: https, or http to loopback where allowed; no list of hosts. */
 gboolean cab_address_check_base (const char *url, gboolean allow_http, GError **error);
 
+/* The same for the URL of a machine's metadata service, which everyone on the machine may ask, and which speaks plain
+ * http: nothing but http://169.254.169.254, or a host on the loopback interface where http is allowed. */
+gboolean cab_address_check_metadata (const char *url, gboolean allow_http, GError **error);
+
 /* Unix seconds of `se` (or the earlier `ske`), CAB_TIME_UNKNOWN if there is none. */
 gint64 cab_address_expires (const char *url);
 

@@ -25,8 +25,12 @@ void cab_client_options_clear (CabClientOptions *options) {
   g_free (options->login_url);
   g_free (options->token.token_file);
   g_free (options->token.token_command);
+  g_free (options->token.managed_identity);
+  g_free (options->token.managed_url);
   g_free (options->token.tenant);
   g_free (options->token.client_id);
+  g_free (options->token.client_certificate_file);
+  g_free (options->token.federated_token_file);
   g_free (options->token.client_secret_file);
   g_strfreev (options->blob_hosts);
   g_free (options->ca_file);
@@ -49,8 +53,12 @@ static CabClientOptions copy_options (const CabClientOptions *options) {
   copy.login_url = without_slash (options->login_url);
   copy.token.token_file = g_strdup (options->token.token_file);
   copy.token.token_command = g_strdup (options->token.token_command);
+  copy.token.managed_identity = g_strdup (options->token.managed_identity);
+  copy.token.managed_url = g_strdup (options->token.managed_url);
   copy.token.tenant = g_strdup (options->token.tenant);
   copy.token.client_id = g_strdup (options->token.client_id);
+  copy.token.client_certificate_file = g_strdup (options->token.client_certificate_file);
+  copy.token.federated_token_file = g_strdup (options->token.federated_token_file);
   copy.token.client_secret_file = g_strdup (options->token.client_secret_file);
   copy.blob_hosts = g_strdupv (options->blob_hosts);
   copy.ca_file = g_strdup (options->ca_file);
@@ -78,7 +86,12 @@ static gboolean check_options (const CabClientOptions *options, const CabCredent
     g_prefix_error (error, "api-url: ");
     return FALSE;
   }
-  if (cab_credentials_source (credentials) == CAB_SOURCE_SECRET &&
+  if (cab_credentials_source (credentials) == CAB_SOURCE_MANAGED &&
+      !cab_address_check_metadata (options->token.managed_url, options->allow_http, error)) {
+    g_prefix_error (error, "managed-identity-url: ");
+    return FALSE;
+  }
+  if (cab_credentials_need_login (credentials) &&
       !cab_address_check_base (options->login_url, options->allow_http, error)) {
     g_prefix_error (error, "login-url: ");
     return FALSE;

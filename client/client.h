@@ -26,12 +26,19 @@
 typedef struct {
   char *token_file;           /* file with a bare token or az-style JSON; read anew at each renewal */
   char *token_command;        /* shell command that prints the same */
-  char *tenant;               /* with client_id and client_secret_file: the client-credentials grant */
+  char *managed_identity;     /* of the machine: CAB_MANAGED_SYSTEM or a client ID; its metadata service is asked */
+  char *managed_url;          /* of that service: 169.254.169.254, or the loopback interface if http is allowed */
+  char *tenant;               /* with client_id and one of the three files: the client-credentials grant */
   char *client_id;
+  char *client_certificate_file; /* PEM, with its private key; refused if others than its owner can read it */
+  char *federated_token_file; /* another issuer's token that the application trusts; read anew at each request */
   char *client_secret_file;   /* refused if others than its owner can read it */
-  gboolean use_environment;   /* AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET fill what is not set; the
-                                 secret is taken out of the environment, so that no program gets it */
+  gboolean use_environment;   /* AZURE_TENANT_ID, AZURE_CLIENT_ID, AZURE_CLIENT_SECRET and
+                                 AZURE_FEDERATED_TOKEN_FILE fill what is not set; the secret is taken out of the
+                                 environment, so that no program gets it */
 } CabTokenOptions;
+
+#define CAB_MANAGED_SYSTEM "system"
 
 typedef struct {
   char *api_url;              /* no slash at the end */

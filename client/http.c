@@ -178,7 +178,7 @@ static void set_connection (CURL *easy, const CabRequest *request) {
   curl_easy_setopt (easy, CURLOPT_TCP_KEEPALIVE, 1L);
   curl_easy_setopt (easy, CURLOPT_TCP_KEEPIDLE, 30L);
   curl_easy_setopt (easy, CURLOPT_TCP_KEEPINTVL, 10L);
-  curl_easy_setopt (easy, CURLOPT_CONNECTTIMEOUT_MS, (long) request->stall_ms);
+  curl_easy_setopt (easy, CURLOPT_CONNECTTIMEOUT_MS, (long) request->connect_ms);
   curl_easy_setopt (easy, CURLOPT_MAXAGE_CONN, trusted_idle_s (http));
   curl_easy_setopt (easy, CURLOPT_FRESH_CONNECT, request->fresh ? 1L : 0L);
   curl_easy_setopt (easy, CURLOPT_HTTP_VERSION,

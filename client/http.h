@@ -32,7 +32,7 @@ typedef struct {
 typedef struct {
   const char *name;    /* of the thread */
   const char *ca_file; /* PEM; NULL: the system's */
-  const char *proxy;   /* NULL: from the environment; never used for http, which goes to loopback only */
+  const char *proxy;   /* NULL: from the environment; never used for http, which stays on this machine */
   const CabLane *lanes;
   guint n_lanes;
 } CabHttpOptions;
@@ -92,6 +92,7 @@ typedef struct {
   guint priority;   /* 0, which is urgent, before 1 */
   const void *flow; /* what it belongs to, among those that share the lane; only compared; NULL: nothing */
   guint stall_ms;   /* ends with CAB_ERROR_TIMEOUT after so long without a byte, connecting included */
+  guint connect_ms; /* likewise, for connecting alone; 0: stall_ms */
   gsize limit;      /* most that is kept: more is CAB_ERROR_INVALID, or cut off where the status is no 2xx */
   gboolean fresh;   /* on a new connection */
 } CabRequestSpec;

@@ -43,6 +43,7 @@ struct CabRequest {
   guint lane;
   const void *flow;
   guint stall_ms;
+  guint connect_ms;
   gsize limit;
   gboolean fresh;
   CabRequestSink sink;

@@ -202,6 +202,7 @@ CabRequest *cab_http_send (CabHttp *self, const CabRequestSpec *spec, const CabR
   request->flow = spec->flow;
   request->priority = spec->priority;
   request->stall_ms = MAX (1, spec->stall_ms);
+  request->connect_ms = spec->connect_ms > 0 ? spec->connect_ms : request->stall_ms;
   request->limit = spec->limit;
   request->fresh = spec->fresh;
   request->sink = *sink;

@@ -3,6 +3,7 @@
 
 #include "client/error.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* --- numbers ------------------------------------------------------------------------------------------------- */
@@ -162,6 +163,14 @@ gboolean cab_json_get_bool (json_t *object, const char *key, gboolean fallback) 
   if (g_ascii_strcasecmp (text, "false") == 0 || strcmp (text, "0") == 0)
     return FALSE;
   return fallback;
+}
+
+char *cab_json_quote (const char *text) {
+  json_auto_t *value = json_string (text);
+  char *dump = json_dumps (value, JSON_ENCODE_ANY); /* not GLib's memory */
+  char *copy = g_strdup (dump != NULL ? dump : "\"\"");
+  free (dump);
+  return copy;
 }
 
 const char *cab_json_kind (json_t *value) {

@@ -31,6 +31,9 @@ char *cab_json_get_text (json_t *object, const char *key);
 /* A boolean, or the text or number of one; @fallback for anything else. */
 gboolean cab_json_get_bool (json_t *object, const char *key, gboolean fallback);
 
+/* @text, which is UTF-8, as a JSON string with its quotes. */
+char *cab_json_quote (const char *text);
+
 /* A name for the kind of @value, for messages: "null", "an object", "nothing". */
 const char *cab_json_kind (json_t *value);
 

@@ -10,8 +10,9 @@
 #include <glib.h>
 
 typedef enum {
-  CAB_RETRY_API,  /* base 1 s, factor 2, full jitter, cap 30 s */
-  CAB_RETRY_BLOB, /* base 0.5 s, factor 2, jitter, cap 10 s */
+  CAB_RETRY_API,      /* base 1 s, factor 2, full jitter, cap 30 s */
+  CAB_RETRY_BLOB,     /* base 0.5 s, factor 2, jitter, cap 10 s */
+  CAB_RETRY_METADATA, /* base 2 s, factor 2, jitter, cap 30 s; not below 1 s, as Microsoft asks for */
 } CabRetryKind;
 
 typedef struct {
@@ -24,7 +25,9 @@ typedef struct {
 } CabRetryInput;
 
 /* Milliseconds until the next try, or -1: do not try again.
- * Tried again are: no answer (a network fault), 408, 429, 500, 502, 503, 504.  `retry_after` wins over the rule, capped
+ * Tried again are: no answer (a network fault), 408, 429, 500, 502, 503, 504; by a metadata service also 404 and 410,
+ * which say that it is being updated (410: for up to 70 s, so its pauses are longer), and all above 500, but only once
+ * where nobody answers: most likely there is none on this machine.  `retry_after` wins over the rule, capped
  * at CAB_RETRY_AFTER_MAX_S: hosts have sent absurd ones. */
 gint64 cab_retry_delay_ms (const CabRetryInput *input);
 

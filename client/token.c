@@ -8,12 +8,18 @@
 #include "client/metrics.h"
 #include "client/retry.h"
 #include "client/sync.h"
+#include "client/token_hints.h"
 #include "client/wipe.h"
 
 #define MAX_ANSWER    (256u * 1024)
 #define REMEMBER_US   (60 * G_USEC_PER_SEC) /* failures, and that a token is not at fault */
 #define MARGIN_US     (120 * G_USEC_PER_SEC)
 #define BACKGROUND_US (10 * G_USEC_PER_SEC) /* between renewals that fail while the old token lives */
+
+/* A metadata service is on the machine itself; without one, packets are answered by nobody. */
+#define METADATA_CONNECT_MS 3000
+/* Clocks that differ by less are no reason for a refusal. */
+#define CLOCKS_DIFFER_S 60
 
 typedef struct {
   CabTokenDone done;
@@ -24,7 +30,7 @@ struct CabToken {
   /* set at creation */
   CabHttp *http;
   guint lane;
-  char *url; /* of the login host's endpoint; NULL if the source is another */
+  char *url; /* of the host that is asked; NULL if none is */
   char *resource;
   guint version;
   guint timeout_ms;
@@ -39,7 +45,9 @@ struct CabToken {
   gint64 failed_until_us;
   gint64 background_at_us; /* not before */
   gboolean renewing;
-  guint failed; /* tries of this renewal */
+  guint failed;        /* tries of this renewal */
+  gint64 proved_at;    /* Unix seconds in the last proof */
+  gboolean clock_told; /* in this renewal, the host's clock was taken once */
   GArray *waiters;
   CabCommand *command;
   CabTimer *deadline; /* of the command */
@@ -115,9 +123,13 @@ static void succeed (CabToken *self, const void *bytes, gsize len) {
   answer_all (self, NULL);
 }
 
-/* --- from the login host ------------------------------------------------------------------------------------ */
+/* --- from the login host, or the machine's metadata service ------------------------------------------------- */
 
-static void ask_login (gpointer data);
+static void ask (gpointer data);
+
+static gboolean is_managed (const CabToken *self) {
+  return cab_credentials_source (self->credentials) == CAB_SOURCE_MANAGED;
+}
 
 static GError *refusal (const CabToken *self, const CabAnswer *answer) {
   int status = cab_answer_status (answer);
@@ -127,14 +139,18 @@ static GError *refusal (const CabToken *self, const CabAnswer *answer) {
   if (correlation == NULL)
     correlation = cab_answer_header (answer, "x-ms-request-id");
   g_autofree char *text = cab_api_error_text (body, len, correlation);
+  const char *hint = is_managed (self) ? cab_token_hint_metadata (status) : cab_token_hint_login (text);
+  if (hint == NULL && status == 404 && !is_managed (self))
+    hint = "is login-url or tenant mistyped?";
   gboolean denied = status == 400 || status == 401 || status == 403;
-  return g_error_new (CAB_ERROR, denied ? CAB_ERROR_DENIED : CAB_ERROR_FAILED, "POST %s: HTTP status %d%s%s%s",
-                      self->url, status, text[0] != '\0' ? ": " : "", text,
-                      status == 404 ? " (is login-url or tenant mistyped?)" : "");
+  return g_error_new (CAB_ERROR, denied ? CAB_ERROR_DENIED : CAB_ERROR_FAILED,
+                      "%s %s: HTTP status %d%s%s%s%s%s", is_managed (self) ? "GET" : "POST", self->url, status,
+                      text[0] != '\0' ? ": " : "", text, hint != NULL ? " (" : "", hint != NULL ? hint : "",
+                      hint != NULL ? ")" : "");
 }
 
 static gboolean try_again (CabToken *self, int status, gint64 retry_after) {
-  CabRetryInput input = {.kind = CAB_RETRY_API,
+  CabRetryInput input = {.kind = is_managed (self) ? CAB_RETRY_METADATA : CAB_RETRY_API,
                          .tries = self->tries,
                          .failed = ++self->failed,
                          .status = status,
@@ -146,7 +162,7 @@ static gboolean try_again (CabToken *self, int status, gint64 retry_after) {
   cab_metric_add (CAB_METRIC_RETRIES, 1);
   if (cab_retry_pauses_host (status, retry_after))
     cab_http_pause (self->http, self->url, delay_ms);
-  cab_http_after (self->http, delay_ms, ask_login, self);
+  cab_http_after (self->http, delay_ms, ask, self);
   return TRUE;
 }
 
@@ -155,42 +171,71 @@ static gboolean is_passing (const GError *error) {
          g_error_matches (error, CAB_ERROR, CAB_ERROR_TIMEOUT);
 }
 
-static void login_answered (gpointer data, const CabAnswer *answer, const GError *error) {
+/* Without an answer. */
+static void unanswered (CabToken *self, const GError *error) {
+  if (is_passing (error) && try_again (self, 0, -1))
+    return;
+  gboolean nobody = is_managed (self) && is_passing (error) && !cab_http_stopped (self->http);
+  GError *told = nobody ? g_error_new (CAB_ERROR, error->code, "managed-identity: %s (%s)", error->message,
+                                       cab_token_hint_metadata (0))
+                        : g_error_copy (error);
+  fail (self, told, nobody || g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED));
+}
+
+/* A proof says from when to when it is good.  By a clock that is wrong it never is, and the answer told the right one. */
+static gboolean mind_clock (CabToken *self, int status) {
+  if (cab_credentials_source (self->credentials) != CAB_SOURCE_CERTIFICATE || self->clock_told ||
+      (status != 400 && status != 401) || cab_http_stopped (self->http) ||
+      ABS (cab_http_time (self->http, self->url) - self->proved_at) < CLOCKS_DIFFER_S)
+    return FALSE;
+  self->clock_told = TRUE;
+  ask (self);
+  return TRUE;
+}
+
+static void answered (gpointer data, const CabAnswer *answer, const GError *error) {
   CabToken *self = data;
   int status = cab_answer_status (answer);
   gsize len = 0;
   const void *body = cab_answer_body (answer, &len);
-  if (error == NULL && status == 200) {
+  if (error != NULL)
+    unanswered (self, error);
+  else if (status == 200)
     succeed (self, body, len);
-    return;
-  }
-  if (error != NULL) {
-    if (!is_passing (error) || !try_again (self, 0, -1))
-      fail (self, g_error_copy (error), g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED));
-    return;
-  }
-  if (!try_again (self, status, cab_answer_retry_after (answer)))
+  else if (!mind_clock (self, status) && !try_again (self, status, cab_answer_retry_after (answer)))
     fail (self, refusal (self, answer), status < 500 && status != 408 && status != 429);
 }
 
-static void ask_login (gpointer data) {
+/* NULL with @error, or without where no form is needed. */
+static char *make_form (CabToken *self, GError **error) {
+  if (is_managed (self))
+    return NULL;
+  self->proved_at = cab_http_time (self->http, self->url);
+  const CabFormInput input = {
+      .version = self->version, .resource = self->resource, .endpoint = self->url, .now = self->proved_at};
+  return cab_credentials_form (self->credentials, &input, error);
+}
+
+static void ask (gpointer data) {
   CabToken *self = data;
   GError *error = NULL;
-  char *form = cab_credentials_form (self->credentials, self->version, self->resource, &error);
-  if (form == NULL) {
-    fail (self, error, FALSE);
+  char *form = make_form (self, &error);
+  if (error != NULL) {
+    fail (self, error, FALSE); /* looking again costs nothing */
     return;
   }
   static const char *const headers[] = {"Accept: application/json", NULL};
-  CabRequestSpec spec = {.method = CAB_METHOD_POST,
+  static const char *const metadata_headers[] = {"Accept: application/json", "Metadata: true", NULL};
+  CabRequestSpec spec = {.method = form != NULL ? CAB_METHOD_POST : CAB_METHOD_GET,
                          .url = self->url,
-                         .headers = headers,
+                         .headers = form != NULL ? headers : metadata_headers,
                          .form = form,
                          .lane = self->lane,
                          .stall_ms = self->timeout_ms,
+                         .connect_ms = form != NULL ? 0 : MIN (METADATA_CONNECT_MS, self->timeout_ms),
                          .limit = MAX_ANSWER,
                          .fresh = self->failed > 0};
-  CabRequestSink sink = {.done = login_answered};
+  CabRequestSink sink = {.done = answered};
   cab_metric_add (CAB_METRIC_TOKEN_REQUESTS, 1);
   cab_request_unref (cab_http_send (self->http, &spec, &sink, self));
   cab_wipe_free (form);
@@ -273,6 +318,7 @@ static void renew (CabToken *self) {
     return;
   self->renewing = TRUE;
   self->failed = 0;
+  self->clock_told = FALSE;
   if (cab_http_stopped (self->http)) {
     fail (self, g_error_new_literal (CAB_ERROR, CAB_ERROR_CANCELLED, "ended"), FALSE);
     return;
@@ -284,8 +330,11 @@ static void renew (CabToken *self) {
   case CAB_SOURCE_COMMAND:
     run_command (self);
     break;
+  case CAB_SOURCE_MANAGED:
+  case CAB_SOURCE_CERTIFICATE:
+  case CAB_SOURCE_FEDERATED:
   case CAB_SOURCE_SECRET:
-    ask_login (self);
+    ask (self);
     break;
   }
 }
@@ -340,7 +389,9 @@ CabToken *cab_token_new (const CabTokenConfig *config, CabCredentials *credentia
   self->tries = config->tries;
   self->credentials = credentials;
   self->waiters = g_array_new (FALSE, FALSE, sizeof (Waiter));
-  if (cab_credentials_source (credentials) == CAB_SOURCE_SECRET) {
+  if (cab_credentials_source (credentials) == CAB_SOURCE_MANAGED) {
+    self->url = cab_credentials_managed_url (credentials, self->resource);
+  } else if (cab_credentials_need_login (credentials)) {
     g_autofree char *tenant = g_uri_escape_string (cab_credentials_tenant (credentials), NULL, FALSE);
     self->url =
         g_strdup_printf ("%s/%s/oauth2/%stoken", config->login_url, tenant, self->version == 2 ? "v2.0/" : "");

@@ -3,7 +3,8 @@
  * One renewal is under way at a time, whoever waits for it.  While the old token lives it is handed out and the
  * renewal happens behind; the margin is the larger of 120 s and 5 % of the lifetime, but never more than half of
  * it.  A failure that will not pass by itself is remembered for a minute, so that a walk over the mount does not
- * hammer the login host.  Nothing is renewed that nobody asks for.
+ * hammer the login host.  Nothing is renewed that nobody asks for.  A certificate's proof that the login host refuses
+ * while its clock differs from ours is made once more, by its clock.
  *
  * Threads: everything, callbacks included, on the thread of the transport; new and free on any.
  * Secrets: values are wiped when they go.

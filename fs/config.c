@@ -12,6 +12,9 @@
 
 enum { FILE_MAX_BYTES = 1 << 20 };
 
+/* The one plain http that is allowed as it is: a link-local address, which is the machine's own. */
+#define METADATA_URL "http://169.254.169.254"
+
 /* What a load knows while it runs. */
 typedef struct {
   const CabCommand *command;
@@ -184,6 +187,36 @@ static gboolean set_keys (const Loader *self, CabConfig *config, GError **error)
   return TRUE;
 }
 
+/* The keys that say how access tokens are had. */
+static const char *const ways[] = {"token-file",           "token-command",           "managed-identity",
+                                   "federated-token-file", "client-certificate-file", "client-secret-file"};
+
+static char **way_at (CabConfig *config, const char *name) {
+  return (char **) (void *) ((char *) config + cab_config_key_find (name)->offset);
+}
+
+/* There is one way, and one on the command line takes the place of that in the file. */
+static gboolean choose_way (const Loader *self, CabConfig *config, GError **error) {
+  gboolean given = FALSE;
+  const char *taken = NULL;
+  for (gsize i = 0; i < G_N_ELEMENTS (ways); i++)
+    given |= *way_at (config, ways[i]) != NULL && g_hash_table_contains (self->overrides, ways[i]);
+  for (gsize i = 0; i < G_N_ELEMENTS (ways); i++) {
+    char **value = way_at (config, ways[i]);
+    if (given && !g_hash_table_contains (self->overrides, ways[i]))
+      g_clear_pointer (value, g_free);
+    if (*value == NULL)
+      continue;
+    if (taken != NULL) {
+      g_autofree char *where = place_of (self, taken);
+      return cab_value_refuse (
+          error, "%s: %s is set too, and access tokens are had one way; leave one of them out", where, ways[i]);
+    }
+    taken = ways[i];
+  }
+  return TRUE;
+}
+
 static gboolean check_http (const Loader *self, const char *name, const char *url, GError **error) {
   if (!g_str_has_prefix (url, "http://"))
     return TRUE;
@@ -200,6 +233,12 @@ static gboolean check_together (const Loader *self, const CabConfig *config, GEr
   if (!client->allow_http && (!check_http (self, "api-url", client->api_url, error) ||
                               !check_http (self, "login-url", client->login_url, error)))
     return FALSE;
+  if (!client->allow_http && client->token.managed_identity != NULL &&
+      strcmp (client->token.managed_url, METADATA_URL) != 0) {
+    g_autofree char *where = place_of (self, "managed-identity-url");
+    return cab_value_refuse (
+        error, "%s: has to be " METADATA_URL ", or, with allow-http = yes, on the loopback interface", where);
+  }
   if (client->start_date != NULL && client->end_date != NULL &&
       strcmp (client->start_date, client->end_date) > 0) {
     g_autofree char *where = place_of (self, "end-date");
@@ -260,7 +299,8 @@ CabConfig *cab_config_load (const CabCommand *command, GError **error) {
   g_autoptr (CabConfig) config = g_new0 (CabConfig, 1);
   set_mount (config, command);
   if (!read_file (&loader, error) || !check_names (&loader, error) || !apply_words (&loader, config, error) ||
-      !set_keys (&loader, config, error) || !check_together (&loader, config, error))
+      !set_keys (&loader, config, error) || !choose_way (&loader, config, error) ||
+      !check_together (&loader, config, error))
     return NULL;
   config->mount.config_file = g_steal_pointer (&loader.path);
   return complete (config, error) ? g_steal_pointer (&config) : NULL;

@@ -139,6 +139,16 @@ static gboolean set_client_id (CabConfig *config, const CabKey *key, const char 
   return set_text (config, key, text, base, error);
 }
 
+/* A word that is neither would be asked for as the ID of an identity that nobody has. */
+static gboolean set_managed_identity (CabConfig *config, const CabKey *key, const char *text, const char *base,
+                                      GError **error) {
+  if (text[0] == '\0' || strcmp (text, CAB_MANAGED_SYSTEM) == 0 || g_uuid_string_is_valid (text))
+    return set_text (config, key, text, base, error);
+  return cab_value_refuse (
+      error, "\"%s\" is neither \"" CAB_MANAGED_SYSTEM "\" nor the client ID of an identity, which is a GUID",
+      text);
+}
+
 /* Whether others can read the file is looked at where it is read. */
 static gboolean set_secret_file (CabConfig *config, const CabKey *key, const char *text, const char *base,
                                  GError **error) {
@@ -325,6 +335,11 @@ static const CabKey keys[] = {
     {"tenant", "text", NULL, "Credentials", set_tenant, AT (client.token.tenant)},
     {"client-id", "text", NULL, "Credentials", set_client_id, AT (client.token.client_id)},
     {"client-secret-file", "path", NULL, "Credentials", set_secret_file, AT (client.token.client_secret_file)},
+    {"client-certificate-file", "path", NULL, "Credentials", set_secret_file,
+     AT (client.token.client_certificate_file)},
+    {"federated-token-file", "path", NULL, "Credentials", set_token_file,
+     AT (client.token.federated_token_file)},
+    {"managed-identity", "text", NULL, "Credentials", set_managed_identity, AT (client.token.managed_identity)},
     {"token-command", "text", NULL, "Credentials", set_text, AT (client.token.token_command)},
     {"token-file", "path", NULL, "Credentials", set_token_file, AT (client.token.token_file)},
 
@@ -353,6 +368,8 @@ static const CabKey keys[] = {
 
     {"api-url", "address", "https://manage.devcenter.microsoft.com", "Network", set_url, AT (client.api_url)},
     {"login-url", "address", "https://login.microsoftonline.com", "Network", set_url, AT (client.login_url)},
+    {"managed-identity-url", "address", "http://169.254.169.254", "Network", set_url,
+     AT (client.token.managed_url)},
     {"token-version", "number", "1", "Network", set_number, AT (client.token_version), 1, 2},
     {"blob-hosts", "list", "*.blob.core.windows.net", "Network", set_hosts},
     {"allow-http", "flag", "no", "Network", set_flag, AT (client.allow_http)},

@@ -46,6 +46,9 @@ function __cabfs_words
         tenant= \
         client-id= \
         client-secret-file= \
+        client-certificate-file= \
+        federated-token-file= \
+        managed-identity= \
         token-command= \
         token-file= \
         desktop= \
@@ -64,6 +67,7 @@ function __cabfs_words
         read-ahead= \
         api-url= \
         login-url= \
+        managed-identity-url= \
         token-version= \
         blob-hosts= \
         ca-file= \

@@ -15,7 +15,12 @@
   X (TENANT, "tenant", "\"contoso.onmicrosoft.com\"", "the only directory the login host knows")               \
   X (CLIENT_ID, "clientId", "\"00000000-1111-2222-3333-444444444444\"", "the only application it knows")       \
   X (CLIENT_SECRET, "clientSecret", "\"s3cret+/=~. &%\"", "its secret, with all that must be encoded")         \
-  X (ASSERTION, "clientAssertion", "null", "a client assertion taken instead of the secret; null: none")       \
+  X (ASSERTION, "clientAssertion", "null", "a client assertion taken as it is: a federated token; null: none") \
+  X (CERTIFICATE, "certificate", "null", "its certificates, PEM, which may sign client assertions")            \
+  X (SYSTEM_IDENTITY, "systemIdentity", "\"00000000-5555-6666-7777-888888888888\"",                            \
+     "the machine's own identity; null: none")                                                                 \
+  X (MANAGED_IDENTITY, "managedIdentity", "\"00000000-9999-aaaa-bbbb-cccccccccccc\"",                          \
+     "the client ID of the identity that was assigned to it; null: none")                                      \
   X (RESOURCE, "resource", "\"https://manage.devcenter.microsoft.com\"", "the audience; v2: with /.default")   \
   X (TOKEN_LIFE, "tokenLife", "3599", "seconds a token lives")                                                 \
   X (SAS_LIFE, "sasLife", "3600000",                                                                           \

@@ -1,6 +1,6 @@
 /* emu.h - the emulator as a whole: a Partner Center for tests, in one process.
  *
- * Four HTTP hosts on ports of their own (login, API, blob, control) share the modules below.  The specification is
+ * Five HTTP hosts on ports of their own (login, API, blob, metadata, control) share the modules below.  The specification is
  * the wire contract, api-contract.md; its section 16 is the list of what must be here.
  *
  * Threads: the hosts answer on a few threads that never block; whoever must wait is parked (park.h).  The control
@@ -25,6 +25,7 @@ typedef struct EmuTokens EmuTokens;
   X (LOGIN, "login")                                                                                           \
   X (API, "api")                                                                                               \
   X (BLOB, "blob")                                                                                             \
+  X (METADATA, "metadata")                                                                                     \
   X (CONTROL, "control")
 
 typedef enum {
@@ -60,6 +61,7 @@ typedef enum {
   X (PRODUCTS, "products")                                                                                     \
   X (BLOB_HEAD, "blob-head")                                                                                   \
   X (BLOB_GET, "blob-get")                                                                                     \
+  X (METADATA, "metadata")                                                                                     \
   X (OTHER, "other")
 
 typedef enum {

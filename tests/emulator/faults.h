@@ -32,7 +32,7 @@
   X (SHORT, "short", EMU_ALL, "after", "the connection is closed after so many bytes of the body")             \
   X (BANDWIDTH, "bandwidth", EMU_ALL, "rate scope",                                                            \
      "bytes a second of each response (scope \"connection\", default) or of all together (\"total\")")         \
-  X (TOKEN, "token", EMU_BIT (EMU_LOGIN), "expiresIn tokenType remove",                                        \
+  X (TOKEN, "token", EMU_BIT (EMU_LOGIN) | EMU_BIT (EMU_METADATA), "expiresIn tokenType remove",               \
      "these values in the answer, or without the field named in remove")                                       \
   X (CASING, "casing", EMU_LISTS | EMU_STACKS, "envelope rows",                                                \
      "keys in \"lower\", \"upper\" or \"title\" case")                                                         \

@@ -79,6 +79,6 @@ EmuDaemon *emu_daemon_start (Emu *emu, const EmuHost *host, guint16 port, guint 
 void emu_daemon_stop (EmuDaemon *self);
 
 /* The hosts. */
-extern const EmuHost emu_login_host, emu_api_host, emu_blob_host, emu_control_host;
+extern const EmuHost emu_login_host, emu_api_host, emu_blob_host, emu_metadata_host, emu_control_host;
 
 #endif

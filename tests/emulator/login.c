@@ -4,6 +4,7 @@
  */
 #include "tests/emulator/login.h"
 #include "client/sync.h"
+#include "tests/emulator/assertion.h"
 #include "tests/emulator/config.h"
 #include "tests/emulator/dates.h"
 #include "tests/emulator/http.h"
@@ -81,6 +82,15 @@ static const LoginError errors[] = {
      "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, "
      "not the client secret ID."},
     {7000222, "invalid_client", 401, "The provided client secret keys are expired."},
+    {50027, "invalid_request", 400, "JWT token is invalid or malformed."},
+    {700021, "invalid_client", 401,
+     "Client assertion application identifier doesn't match 'client_id' parameter."},
+    {700023, "invalid_client", 401, "Client assertion audience claim does not match Realm issuer."},
+    {700024, "invalid_client", 401, "Client assertion is not within its valid time range."},
+    {700027, "invalid_client", 401,
+     "The certificate with identifier used to sign the client assertion is not registered on application."},
+    {700213, "invalid_request", 401,
+     "No matching federated identity record found for presented assertion subject."},
     {500011, "invalid_resource", 400, "The resource principal was not found in the tenant."},
     {70011, "invalid_scope", 400, "The provided value for the input parameter 'scope' is not valid."},
     {70003, "unsupported_grant_type", 400, "The app requested an unsupported grant type."},
@@ -146,16 +156,37 @@ static void take_basic (EmuRequest *request, GHashTable *form) {
   g_hash_table_replace (form, g_strdup ("client_secret"), g_uri_unescape_string (colon + 1, NULL));
 }
 
-static gboolean secret_fits (EmuConfig *config, GHashTable *form) {
+/* By the name that it was asked for, which a test may have put in between. */
+static int check_assertion (EmuRequest *request, GHashTable *form, const char *assertion) {
+  EmuConfig *config = request->emu->config;
+  const char *host = emu_request_header (request, "Host");
+  g_autofree char *certificates = emu_config_string (config, EMU_SETTING_CERTIFICATE);
+  g_autofree char *federated = emu_config_string (config, EMU_SETTING_ASSERTION);
+  g_autofree char *endpoint = g_strconcat ("http://", host != NULL ? host : "", request->path, NULL);
+  const EmuAssertionRule rule = {.certificates = certificates,
+                                 .endpoint = endpoint,
+                                 .client_id = g_hash_table_lookup (form, "client_id"),
+                                 .now = emu_now_ms () / 1000};
+  if (federated == NULL)
+    return emu_assertion_check (&rule, assertion);
+  return strcmp (federated, assertion) == 0 ? 0 : 700213;
+}
+
+/* The AADSTS number of what is wrong with the secret, or what stands in for it, or 0. */
+static int check_proof (EmuRequest *request, GHashTable *form) {
   const char *type = g_hash_table_lookup (form, "client_assertion_type");
+  const char *assertion = g_hash_table_lookup (form, "client_assertion");
   if (type == NULL)
-    return same (config, EMU_SETTING_CLIENT_SECRET, g_hash_table_lookup (form, "client_secret"));
-  return strcmp (type, ASSERTION_TYPE) == 0 &&
-         same (config, EMU_SETTING_ASSERTION, g_hash_table_lookup (form, "client_assertion"));
+    return same (request->emu->config, EMU_SETTING_CLIENT_SECRET, g_hash_table_lookup (form, "client_secret"))
+               ? 0
+               : 7000215;
+  return strcmp (type, ASSERTION_TYPE) == 0 && assertion != NULL ? check_assertion (request, form, assertion)
+                                                                 : 900144;
 }
 
 /* The AADSTS number of what is wrong with the form, or 0. */
-static int check_form (EmuConfig *config, GHashTable *form, gboolean v2) {
+static int check_form (EmuRequest *request, GHashTable *form, gboolean v2) {
+  EmuConfig *config = request->emu->config;
   const char *grant = g_hash_table_lookup (form, "grant_type");
   const char *audience = g_hash_table_lookup (form, v2 ? "scope" : "resource");
   g_autofree char *resource = emu_config_string (config, EMU_SETTING_RESOURCE);
@@ -166,8 +197,9 @@ static int check_form (EmuConfig *config, GHashTable *form, gboolean v2) {
     return 70003;
   if (!same (config, EMU_SETTING_CLIENT_ID, g_hash_table_lookup (form, "client_id")))
     return 700016;
-  if (!secret_fits (config, form))
-    return 7000215;
+  int wrong = check_proof (request, form);
+  if (wrong != 0)
+    return wrong;
   if (g_strcmp0 (audience, v2 ? scope : resource) != 0)
     return v2 ? 70011 : 500011;
   return 0;
@@ -178,7 +210,7 @@ static void set_number (json_t *answer, const char *name, gint64 value, gboolean
   json_object_set_new (answer, name, as_text ? json_string (text) : json_integer (value));
 }
 
-static void apply_fault (const EmuFault *fault, json_t *answer) {
+void emu_login_apply_fault (const EmuFault *fault, json_t *answer) {
   json_t *expires = emu_fault_arg (fault, "expiresIn"), *type = emu_fault_arg (fault, "tokenType");
   if (expires != NULL)
     json_object_set (answer, "expires_in", expires);
@@ -203,7 +235,7 @@ static EmuReply *reply_token (EmuRequest *request, gboolean v2) {
     json_object_set_new (answer, "resource", json_string (resource));
   }
   json_object_set_new (answer, "access_token", json_string (token));
-  apply_fault (emu_request_fault (request, EMU_FAULT_TOKEN), answer);
+  emu_login_apply_fault (emu_request_fault (request, EMU_FAULT_TOKEN), answer);
   emu_stats_token (request->emu->stats, TRUE);
   EmuReply *reply = emu_reply_json (200, answer);
   emu_reply_header (reply, "Cache-Control", "no-store, no-cache");
@@ -234,7 +266,7 @@ static EmuReply *answer (EmuRequest *request) {
   g_autoptr (GHashTable) form = emu_form_parse (request->body->data, request->body->len);
   if (v2)
     take_basic (request, form);
-  int wrong = check_form (request->emu->config, form, v2);
+  int wrong = check_form (request, form, v2);
   return wrong != 0 ? reply_aadsts (request, wrong) : reply_token (request, v2);
 }
 

@@ -24,13 +24,15 @@ typedef struct {
 } Options;
 
 static const EmuHost *const hosts[EMU_HOST_COUNT] = {&emu_login_host, &emu_api_host, &emu_blob_host,
-                                                     &emu_control_host};
+                                                     &emu_metadata_host, &emu_control_host};
 
 static gboolean read_options (Options *options, int *argc, char ***argv, GError **error) {
   const GOptionEntry entries[] = {
       {"login-port", 0, 0, G_OPTION_ARG_INT, &options->ports[EMU_HOST_LOGIN], "Port of the login host", "PORT"},
       {"api-port", 0, 0, G_OPTION_ARG_INT, &options->ports[EMU_HOST_API], "Port of the API host", "PORT"},
       {"blob-port", 0, 0, G_OPTION_ARG_INT, &options->ports[EMU_HOST_BLOB], "Port of the blob host", "PORT"},
+      {"metadata-port", 0, 0, G_OPTION_ARG_INT, &options->ports[EMU_HOST_METADATA],
+       "Port of the metadata service", "PORT"},
       {"control-port", 0, 0, G_OPTION_ARG_INT, &options->ports[EMU_HOST_CONTROL], "Port of the control host",
        "PORT"},
       {"threads", 0, 0, G_OPTION_ARG_INT, &options->threads, "Threads of the API and of the blob host (2)",
@@ -90,8 +92,9 @@ static gboolean load_demo (Emu *emu, GError **error) {
 }
 
 static void print_addresses (const Emu *emu) {
-  printf ("{\"login\":\"%s\",\"api\":\"%s\",\"blob\":\"%s\",\"control\":\"%s\"}\n", emu->urls[EMU_HOST_LOGIN],
-          emu->urls[EMU_HOST_API], emu->urls[EMU_HOST_BLOB], emu->urls[EMU_HOST_CONTROL]);
+  printf ("{\"login\":\"%s\",\"api\":\"%s\",\"blob\":\"%s\",\"metadata\":\"%s\",\"control\":\"%s\"}\n",
+          emu->urls[EMU_HOST_LOGIN], emu->urls[EMU_HOST_API], emu->urls[EMU_HOST_BLOB],
+          emu->urls[EMU_HOST_METADATA], emu->urls[EMU_HOST_CONTROL]);
   fflush (stdout);
 }
 
@@ -115,7 +118,7 @@ static gboolean run (Emu *emu, const Options *options, int signals, GError **err
   guint started = 0;
   gboolean running = !options->demo || load_demo (emu, error);
   for (guint i = 0; running && i < EMU_HOST_COUNT; i++) {
-    guint threads = i == EMU_HOST_LOGIN ? 1 : (guint) options->threads;
+    guint threads = i == EMU_HOST_LOGIN || i == EMU_HOST_METADATA ? 1 : (guint) options->threads;
     daemons[i] = emu_daemon_start (emu, hosts[i], (guint16) options->ports[i], threads, error);
     running = daemons[i] != NULL;
     started += running;

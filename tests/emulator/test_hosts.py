@@ -25,8 +25,8 @@ def test_start_line_and_signals():
     for end in ("terminate", "eof"):
         process = subprocess.Popen([program, "--until-eof"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         line = json.loads(process.stdout.readline())
-        assert list(line) == ["login", "api", "blob", "control"]
-        assert len({urllib.parse.urlsplit(url).port for url in line.values()}) == 4
+        assert list(line) == ["login", "api", "blob", "metadata", "control"]
+        assert len({urllib.parse.urlsplit(url).port for url in line.values()}) == 5
         process.terminate() if end == "terminate" else process.stdin.close()
         assert process.wait(timeout=30) == 0
         assert process.stdout.read() == b""
@@ -114,7 +114,7 @@ def test_login_basic_and_assertion(emu):
     assert login(emu, "/oauth2/v2.0/token", headers=basic, client_id=None, client_secret=None).status == 200
     kind = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
     proof = {"client_secret": None, "client_assertion_type": kind, "client_assertion": "signed.by.me"}
-    assert login(emu, "/oauth2/v2.0/token", **proof).status == 401
+    assert login(emu, "/oauth2/v2.0/token", **proof).status == 400
     emu.config(clientAssertion="signed.by.me")
     assert login(emu, "/oauth2/v2.0/token", **proof).status == 200
 

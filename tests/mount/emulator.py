@@ -30,14 +30,14 @@ class EmulatorError(Exception):
 
 
 class Emulator:
-    """One running emulator.  `login`, `api`, `blob` and `control` are its URLs once it is started."""
+    """One running emulator.  `login`, `api`, `blob`, `metadata` and `control` are its URLs once it is started."""
 
     def __init__(self, *, demo=False, threads=None, program=None, start=True):
         self.demo = demo
         self.threads = threads
         self.program = program or os.environ["CABFS_EMULATOR"]
         self.process = None
-        self.login = self.api = self.blob = self.control = None
+        self.login = self.api = self.blob = self.metadata = self.control = None
         self._direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         if start:
             self.start()
@@ -62,7 +62,8 @@ class Emulator:
         if not line:
             raise EmulatorError(self.process.wait(), "the emulator did not start")
         urls = json.loads(line)
-        self.login, self.api, self.blob, self.control = (urls[name] for name in ("login", "api", "blob", "control"))
+        self.login, self.api, self.blob, self.metadata, self.control = (
+            urls[name] for name in ("login", "api", "blob", "metadata", "control"))
 
     def stop(self):
         """Ends it and fails if it did not end cleanly (a sanitizer may have found something)."""
@@ -92,7 +93,8 @@ class Emulator:
     @property
     def ports(self):
         """For start(), to come back at the same addresses."""
-        urls = {"login": self.login, "api": self.api, "blob": self.blob, "control": self.control}
+        urls = {"login": self.login, "api": self.api, "blob": self.blob, "metadata": self.metadata,
+                "control": self.control}
         return {name: urllib.parse.urlsplit(url).port for name, url in urls.items()}
 
     # --- the control port -----------------------------------------------------------------------------------

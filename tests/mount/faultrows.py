@@ -165,6 +165,7 @@ ROLES = [("login", ("token",)), ("batch", ("batch",)), ("*hits", ("failures",)),
 ELSEWHERE = [
     ("*", "other", "*", "nothing asks for it"),
     ("*", "*-stacktrace", "*", "test_stacktrace.py"),
+    ("*", "metadata", "*", "test_tokens.py"),
     ("*", "products", "*", "test_products.py"),
     ("*", "applications", "*", "test_products.py"),
     ("*", "desktop-insights", "*", "test_products.py"),

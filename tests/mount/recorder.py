@@ -37,8 +37,9 @@ class Recorder:
         self.requests += 1
         length = int(handler.headers.get("Content-Length") or 0)
         body = handler.rfile.read(length)
-        headers = {name: value for name, value in handler.headers.items() if name.lower() != "host"}
+        headers = dict(handler.headers.items())  # Host too: a proof of who asks is for the address that was asked
         self.look(" ".join(headers.values()))
+        self.look(body.decode(errors="replace"))
         connection = http.client.HTTPConnection(self.target.hostname, self.target.port, timeout=60)
         try:
             connection.request(handler.command, handler.path, body or None, headers)
@@ -61,7 +62,8 @@ class Recorder:
             handler.wfile.write(data)
 
     def look(self, text):
-        for pattern in (r'"access_token"\s*:\s*"([^"]+)"', r"Bearer ([^\s\"]{20,})", r"[?&]sig=([^&\"\s]+)"):
+        for pattern in (r'"access_token"\s*:\s*"([^"]+)"', r"Bearer ([^\s\"]{20,})", r"[?&]sig=([^&\"\s]+)",
+                        r"client_(?:assertion|secret)=([^&\s]+)"):
             for secret in re.findall(pattern, text):
                 self.secrets |= {secret, urllib.parse.unquote(secret)}
 

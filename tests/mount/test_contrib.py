@@ -165,7 +165,8 @@ CONTAINER = Map({"name!": str, "image!": str, "command": [str], "args": [str], "
 VOLUME = Map({"name!": str, "hostPath": Map({"path!": str, "type": str}), "configMap": Map({"name!": str}),
               "secret": Map({"secretName!": str, "defaultMode": int}), "emptyDir": Map({})})
 POD = Map({"containers!": [CONTAINER], "initContainers": [CONTAINER], "volumes": [VOLUME], "nodeSelector": {str: str},
-           "automountServiceAccountToken": bool, "terminationGracePeriodSeconds": int, "restartPolicy": str})
+           "serviceAccountName": str, "automountServiceAccountToken": bool, "terminationGracePeriodSeconds": int,
+           "restartPolicy": str})
 DAEMON_SET = Map({
     "apiVersion!": str, "kind!": str, "metadata!": META,
     "spec!": Map({"selector!": Map({"matchLabels!": {str: str}}), "updateStrategy": Map({"type": str}),
@@ -238,3 +239,38 @@ def test_daemon_set_command(daemon_set, directory):
     mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
     assert mounts[os.path.dirname(config)]
     assert mounts[os.path.dirname(arguments[-1])]["mountPropagation"] == "Bidirectional"
+
+
+MERGE_KEYS = {"containers": "name", "volumes": "name", "volumeMounts": "mountPath"}
+
+
+def merge(value, patch, key=None):
+    """A strategic merge patch, as far as the example goes: lists of objects by their key, "$patch: delete" takes away."""
+    if isinstance(patch, dict):
+        return {**value, **{name: merge(value[name], part, name) if name in value else part
+                            for name, part in patch.items()}}
+    if not isinstance(patch, list):
+        return patch
+    parts = {part[MERGE_KEYS[key]]: part for part in patch}
+    assert parts.keys() <= {item[MERGE_KEYS[key]] for item in value}
+    kept = [item for item in value if parts.get(item[MERGE_KEYS[key]], {}).get("$patch") != "delete"]
+    return [merge(item, parts.get(item[MERGE_KEYS[key]], {})) for item in kept]
+
+
+def test_workload_identity(daemon_set):
+    """The patch leaves a sound DaemonSet that has no secret, and is who the service account is."""
+    import yaml
+    patch, account = (yaml.safe_load((CONTRIB / "kubernetes" / name).read_text())
+                      for name in ("workload-identity.yaml", "serviceaccount.yaml"))
+    assert problems(account, Map({"apiVersion!": str, "kind!": str, "metadata!": META,
+                                  "automountServiceAccountToken": bool})) == []
+    patched = merge(daemon_set, patch)
+    assert problems(patched, DAEMON_SET) == []
+    template = patched["spec"]["template"]
+    assert template["metadata"]["labels"].items() >= {"azure.workload.identity/use": "true",
+                                                      **daemon_set["spec"]["selector"]["matchLabels"]}.items()
+    pod = template["spec"]
+    assert pod["serviceAccountName"] == account["metadata"]["name"]
+    assert account["metadata"]["namespace"] == daemon_set["metadata"]["namespace"]
+    used = {mount["name"] for container in pod["initContainers"] + pod["containers"] for mount in container["volumeMounts"]}
+    assert used == {volume["name"] for volume in pod["volumes"]} == {"cabfs", "config"}

@@ -177,6 +177,7 @@ static enum MHD_Result answer (Work *work, const char *method) {
   exchange->authorization = header (work, "Authorization");
   exchange->user_agent = header (work, "User-Agent");
   exchange->accept_encoding = header (work, "Accept-Encoding");
+  exchange->metadata = header (work, "Metadata");
   exchange->status = 200;
   exchange->body = g_string_new (NULL);
   exchange->headers = g_ptr_array_new_with_free_func (g_free);

@@ -21,7 +21,7 @@ typedef struct {
   const char *target; /* path and query, as sent */
   const char *path;
   const char *form; /* body of a POST */
-  const char *range, *if_match, *authorization, *user_agent, *accept_encoding;
+  const char *range, *if_match, *authorization, *user_agent, *accept_encoding, *metadata;
   guint index; /* how many requests had the same path before */
   /* the answer: the handler fills it in */
   guint status;

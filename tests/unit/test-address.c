@@ -143,6 +143,31 @@ static void test_base (void) {
   g_assert_false (cab_address_check_base ("http://127.0.0.1:4000", FALSE, NULL));
 }
 
+/* A token must not be fetched from, nor asked of, anything but the machine itself. */
+static void test_metadata (void) {
+  g_assert_true (cab_address_check_metadata ("http://169.254.169.254", FALSE, NULL));
+  g_assert_true (cab_address_check_metadata ("http://169.254.169.254:80/x", FALSE, NULL));
+  g_assert_true (cab_address_check_metadata ("http://127.0.0.1:4000", TRUE, NULL));
+  g_assert_true (cab_address_check_metadata ("http://[::1]:4000", TRUE, NULL));
+  g_assert_false (cab_address_check_metadata ("http://127.0.0.1:4000", FALSE, NULL));
+  const char *const refused[] = {"http://169.254.169.253",
+                                 "http://169.254.169.254.example",
+                                 "http://u@169.254.169.254",
+                                 "http://169.254.169.254?x=1",
+                                 "http://169.254.169.254#x",
+                                 "https://169.254.169.254",
+                                 "https://localhost",
+                                 "http://metadata.example",
+                                 "http://0251.254.169.254",
+                                 "",
+                                 NULL};
+  for (gsize i = 0; i < G_N_ELEMENTS (refused); i++) {
+    g_autoptr (GError) error = NULL;
+    g_assert_false (cab_address_check_metadata (refused[i], TRUE, &error));
+    g_assert_error (error, CAB_ERROR, CAB_ERROR_DENIED);
+  }
+}
+
 static void test_expires (void) {
   const struct {
     const char *url;
@@ -275,6 +300,7 @@ int main (int argc, char **argv) {
   g_test_add_func ("/address/check", test_check);
   g_test_add_func ("/address/http-off", test_http_off);
   g_test_add_func ("/address/base", test_base);
+  g_test_add_func ("/address/metadata", test_metadata);
   g_test_add_func ("/address/expires", test_expires);
   g_test_add_func ("/address/host", test_host);
   g_test_add_func ("/address/redact-url", test_redact_url);

@@ -123,7 +123,6 @@ static void test_file (void) {
                                             "[contoso]\n"
                                             "  tenant = contoso.onmicrosoft.com  \n"
                                             "client-id=00000000-0000-0000-0000-000000000000\n"
-                                            "token-command = printf 'a\\nb;c' | cat\n"
                                             "driver = 13984104677400476; 9NBLGGGZ5QDR ;;13984104677400476\n"
                                             "blob-hosts=blob.example:8443;*.example.org\n"
                                             "deny = \n"
@@ -142,7 +141,6 @@ static void test_file (void) {
                                             "contoso mnt");
   g_assert_cmpstr (config->client.token.tenant, ==, "contoso.onmicrosoft.com");
   g_assert_cmpstr (config->client.token.client_id, ==, "00000000-0000-0000-0000-000000000000");
-  g_assert_cmpstr (config->client.token.token_command, ==, "printf 'a\\nb;c' | cat");
   g_assert_cmpuint (config->fs.n_applications, ==, 2);
   g_assert_cmpstr (config->fs.applications[0].family, ==, "driver");
   g_assert_cmpstr (config->fs.applications[0].id, ==, "13984104677400476");
@@ -167,6 +165,32 @@ static void test_file (void) {
   g_assert_cmpstr (config->client.proxy, ==, "");
   g_autofree char *mountpoint = g_canonicalize_filename ("mnt", NULL);
   g_assert_cmpstr (config->mount.mountpoint, ==, mountpoint);
+}
+
+/* One way to get tokens, and one on the command line is it. */
+static void test_ways (void) {
+  const char *text = "[a]\ntoken-command = printf 'a\\nb;c' | cat\ntoken-file =\n";
+  g_autoptr (CabConfig) file = load_good (text, "a /m");
+  g_assert_cmpstr (file->client.token.token_command, ==, "printf 'a\\nb;c' | cat");
+  g_assert_null (file->client.token.managed_identity);
+  g_assert_cmpstr (file->client.token.managed_url, ==, "http://169.254.169.254");
+  g_autoptr (CabConfig) line = load_good (text, "a /m -o managed-identity=system");
+  g_assert_cmpstr (line->client.token.managed_identity, ==, "system");
+  g_assert_null (line->client.token.token_command);
+  g_autoptr (CabConfig) none = load_good (text, "a /m -o token-command=");
+  g_assert_null (none->client.token.token_command);
+  check_error (
+      "[a]\ntoken-command = x\nfederated-token-file = y\n", "a /m",
+      "FILE: [a] token-command: federated-token-file is set too, and access tokens are had one way; leave "
+      "one of them out");
+  check_error (
+      "[a]\nclient-certificate-file = /dev/null\nclient-secret-file = /dev/null\n", "a /m",
+      "FILE: [a] client-certificate-file: client-secret-file is set too, and access tokens are had one way; "
+      "leave one of them out");
+  check_error (
+      text, "a /m -o managed-identity=system,token-file=/x",
+      "-o token-file: managed-identity is set too, and access tokens are had one way; leave one of them "
+      "out");
 }
 
 static void check_application (const CabFsOptions *fs, guint index, const char *family, const char *id) {
@@ -293,6 +317,13 @@ static const struct {
     {"login-url = http://127.0.0.1:1",
      "login-url: http is not allowed; https, or allow-http = yes for a host on the "
      "loopback interface"},
+    {"managed-identity = System",
+     "managed-identity: \"System\" is neither \"system\" nor the client ID of an identity, which is a GUID"},
+    {"managed-identity = system\nmanaged-identity-url = http://127.0.0.1:1",
+     "managed-identity-url: has to be http://169.254.169.254, or, with allow-http = yes, on the loopback "
+     "interface"},
+    {"client-certificate-file = /nonexistent/x",
+     "client-certificate-file: /nonexistent/x cannot be read: No such file or directory"},
     {"blob-hosts = ;", "blob-hosts: names no host"},
     {"blob-hosts = *", "blob-hosts: \"*\" is not a host; HOST or *.DOMAIN, then :PORT if need be"},
     {"client-secret-file = /nonexistent/x",
@@ -400,10 +431,13 @@ static void test_credentials (void) {
   g_assert_cmpint (g_mkdir_with_parents (credentials, 0700), ==, 0);
   g_assert_true (g_file_set_contents (secret, "hunter2\n", -1, NULL));
   g_setenv ("CREDENTIALS_DIRECTORY", credentials, TRUE);
-  g_autoptr (CabConfig) config = load_good ("[a]\nclient-secret-file = secret\ntoken-file = none\n", "a /m");
+  g_autoptr (CabConfig) config = load_good ("[a]\nclient-secret-file = secret\n", "a /m");
   g_assert_cmpstr (config->client.token.client_secret_file, ==, secret);
+  g_autoptr (CabConfig) other = load_good ("[a]\ntoken-file = none\n", "a /m");
   g_autofree char *beside = g_build_filename (dir, ".config/cabfs/none", NULL);
-  g_assert_cmpstr (config->client.token.token_file, ==, beside);
+  g_assert_cmpstr (other->client.token.token_file, ==, beside);
+  g_autoptr (CabConfig) certificate = load_good ("[a]\nclient-certificate-file = secret\n", "a /m");
+  g_assert_cmpstr (certificate->client.token.client_certificate_file, ==, secret);
   g_unsetenv ("CREDENTIALS_DIRECTORY");
 }
 
@@ -468,6 +502,7 @@ int main (int argc, char **argv) {
   g_test_add_func ("/config/defaults", test_defaults);
   g_test_add_func ("/config/shared", test_shared);
   g_test_add_func ("/config/file", test_file);
+  g_test_add_func ("/config/ways", test_ways);
   g_test_add_func ("/config/families", test_families);
   g_test_add_func ("/config/overrides", test_overrides);
   g_test_add_func ("/config/mount-words", test_mount_words);

@@ -179,6 +179,13 @@ static void test_booleans (void) {
   }
 }
 
+static void test_quote (void) {
+  g_autofree char *plain = cab_json_quote ("https://h/\xc3\xa4");
+  g_autofree char *odd = cab_json_quote ("a\"b\\\n");
+  g_assert_cmpstr (plain, ==, "\"https://h/\xc3\xa4\"");
+  g_assert_cmpstr (odd, ==, "\"a\\\"b\\\\\\n\"");
+}
+
 static void test_kinds (void) {
   json_auto_t *root = parse ("[{},[],\"\",1,true,null]");
   const char *const kinds[] = {"an object",          "an array",  "a string or number",
@@ -198,6 +205,7 @@ int main (int argc, char **argv) {
   g_test_add_func ("/json/discreet", test_discreet);
   g_test_add_func ("/json/lookup", test_lookup);
   g_test_add_func ("/json/booleans", test_booleans);
+  g_test_add_func ("/json/quote", test_quote);
   g_test_add_func ("/json/kinds", test_kinds);
   return g_test_run ();
 }

@@ -479,6 +479,10 @@ static void test_options (void) {
   set (&rig->options.login_url, "ftp://login.example");
   check_options (rig, CAB_ERROR_DENIED, "login-url");
   set (&rig->options.login_url, url);
+  set (&rig->options.token.managed_identity, "system");
+  set (&rig->options.token.managed_url, "http://metadata.example");
+  check_options (rig, CAB_ERROR_DENIED, "managed-identity-url");
+  set (&rig->options.token.managed_identity, NULL);
   rig->options.token_version = 3;
   check_options (rig, CAB_ERROR_INVALID, "token-version");
   rig->options.token_version = 1;

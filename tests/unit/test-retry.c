@@ -69,10 +69,32 @@ static void test_pauses (void) {
   g_assert_false (cab_retry_pauses_host (0, -1));
 }
 
+/* As Microsoft asks for. */
+static void test_metadata (void) {
+  const struct {
+    CabRetryInput input;
+    gint64 delay;
+  } cases[] = {
+      {{CAB_RETRY_METADATA, 5, 1, 404, -1, 0.0}, 1000},  {{CAB_RETRY_METADATA, 5, 2, 404, -1, 0.0}, 2000},
+      {{CAB_RETRY_METADATA, 5, 4, 404, -1, 0.5}, 12000}, {{CAB_RETRY_METADATA, 5, 5, 404, -1, 0.5}, -1},
+      {{CAB_RETRY_METADATA, 5, 1, 429, -1, 0.0}, 1000},  {{CAB_RETRY_METADATA, 5, 1, 429, 7, 0.0}, 7000},
+      {{CAB_RETRY_METADATA, 5, 1, 500, -1, 0.0}, 1000},  {{CAB_RETRY_METADATA, 5, 1, 505, -1, 0.0}, 1000},
+      {{CAB_RETRY_METADATA, 5, 1, 410, -1, 0.0}, 20000}, {{CAB_RETRY_METADATA, 5, 4, 410, -1, 0.0}, 20000},
+      {{CAB_RETRY_METADATA, 5, 1, 400, -1, 0.5}, -1},    {{CAB_RETRY_METADATA, 5, 1, 302, -1, 0.5}, -1},
+      {{CAB_RETRY_METADATA, 5, 1, 403, -1, 0.5}, -1},    {{CAB_RETRY_METADATA, 5, 1, 0, -1, 0.0}, 1000},
+      {{CAB_RETRY_METADATA, 5, 2, 0, -1, 0.0}, -1}, /* most likely there is none */
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
+    g_test_message ("case %" G_GSIZE_FORMAT, i);
+    g_assert_cmpint (cab_retry_delay_ms (&cases[i].input), ==, cases[i].delay);
+  }
+}
+
 int main (int argc, char **argv) {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/retry/statuses", test_statuses);
   g_test_add_func ("/retry/delays", test_delays);
   g_test_add_func ("/retry/pauses", test_pauses);
+  g_test_add_func ("/retry/metadata", test_metadata);
   return g_test_run ();
 }

@@ -3,9 +3,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "client/error.h"
-#include "client/token.h"
-#include "tests/unit/latch.h"
-#include "tests/unit/server.h"
+#include "tests/unit/desk.h"
 
 #include <errno.h>
 #include <glib/gstdio.h>
@@ -13,213 +11,21 @@
 #include <string.h>
 #include <unistd.h>
 
-#define V1       "POST /tenant/oauth2/token"
-#define V2       "POST /tenant/oauth2/v2.0/token"
-#define RESOURCE "https://service.example"
-#define SECRET   "hushhush-1234567890"
-
-/* --- a token and what it is asked --------------------------------------------------------------------------- */
-
-typedef struct {
-  Server *server;
-  CabHttp *http;
-  CabToken *token;
-  char *directory;
-  guint lifetime_s;
-  guint status; /* the answer to the first `failures` requests */
-  guint failures;
-  gboolean hold;
-  const char *must_have; /* in the form */
-} Desk;
-
-typedef struct {
-  Desk *desk;
-  Latch latch;
-  char *value;
-  GError *error;
-  gboolean before_return; /* it came before the call returned */
-  gboolean verdict;
-  const char *rejected;
-} Asked;
-
-static void login (Exchange *exchange, gpointer data) {
-  Desk *self = data;
-  exchange->hold = self->hold;
-  g_assert_nonnull (strstr (exchange->form, "grant_type=client_credentials"));
-  if (self->must_have != NULL)
-    g_assert_nonnull (strstr (exchange->form, self->must_have));
-  if (exchange->index < self->failures) {
-    exchange->status = self->status;
-    server_body (exchange,
-                 "{\"error\":\"invalid_client\",\"error_description\":\"AADSTS7000215: Invalid client "
-                 "secret.\\r\\nTrace ID: x\",\"correlation_id\":\"c0ffee00-1111-2222-3333-444444444444\"}");
-    return;
-  }
-  server_body (exchange, "{\"token_type\":\"Bearer\",\"expires_in\":%u,\"access_token\":\"token-%u\"}",
-               self->lifetime_s, exchange->index + 1);
-}
-
-static void desk_init (Desk *self) {
-  *self = (Desk){.lifetime_s = 3600};
-  self->server = server_new (login, self);
-  self->directory = g_dir_make_tmp ("cabfs-XXXXXX", NULL);
-}
-
-static void remove_all (const char *directory) {
-  g_autoptr (GDir) dir = g_dir_open (directory, 0, NULL);
-  for (const char *name = g_dir_read_name (dir); name != NULL; name = g_dir_read_name (dir)) {
-    g_autofree char *path = g_build_filename (directory, name, NULL);
-    g_unlink (path);
-  }
-  g_rmdir (directory);
-}
-
-static void desk_clear (Desk *self) {
-  cab_http_free (self->http);
-  cab_token_free (self->token);
-  server_free (self->server);
-  remove_all (self->directory);
-  g_free (self->directory);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Desk, desk_clear)
-
-static char *write_file (Desk *self, const char *name, const char *text, int mode) {
-  char *path = g_build_filename (self->directory, name, NULL);
-  g_assert_true (g_file_set_contents_full (path, text, -1, G_FILE_SET_CONTENTS_NONE, mode, NULL));
-  g_assert_cmpint (g_chmod (path, mode), ==, 0);
-  return path;
-}
-
-static void desk_open (Desk *self, const CabTokenOptions *options, guint version, guint timeout_ms) {
-  g_autoptr (GError) error = NULL;
-  const CabLane lanes[] = {{.parallel = 1}};
-  const CabHttpOptions http = {.name = "test", .lanes = lanes, .n_lanes = 1};
-  self->http = cab_http_new (&http, &error);
-  g_assert_no_error (error);
-  CabCredentials *credentials = cab_credentials_new (options, &error);
-  g_assert_no_error (error);
-  const CabTokenConfig config = {.http = self->http,
-                                 .login_url = server_url (self->server),
-                                 .resource = RESOURCE,
-                                 .version = version,
-                                 .timeout_ms = timeout_ms,
-                                 .tries = 3};
-  self->token = cab_token_new (&config, credentials);
-}
-
-static void open_with_secret (Desk *self, guint version) {
-  g_autofree char *path = write_file (self, "secret", SECRET "\n", 0600);
-  char tenant[] = "tenant", id[] = "id";
-  const CabTokenOptions options = {.tenant = tenant, .client_id = id, .client_secret_file = path};
-  desk_open (self, &options, version, 5000);
-}
-
-static void open_with_command (Desk *self, const char *command, guint timeout_ms) {
-  g_autofree char *copy = g_strdup (command);
-  const CabTokenOptions options = {.token_command = copy};
-  desk_open (self, &options, 1, timeout_ms);
-}
-
-static void have (gpointer data, const char *value, const GError *error) {
-  Asked *self = data;
-  g_assert_true ((value == NULL) == (error != NULL));
-  self->value = g_strdup (value);
-  self->error = error == NULL ? NULL : g_error_copy (error);
-}
-
-static void have_and_tell (gpointer data, const char *value, const GError *error) {
-  Asked *self = data;
-  have (self, value, error);
-  latch_up (&self->latch);
-}
-
-static void do_get (gpointer data) {
-  Asked *self = data;
-  cab_token_get (self->desk->token, have_and_tell, self);
-}
-
-static void do_reject (gpointer data) {
-  Asked *self = data;
-  self->verdict = cab_token_reject (self->desk->token, self->rejected);
-  latch_up (&self->latch);
-}
-
-static void do_absolve (gpointer data) {
-  Asked *self = data;
-  cab_token_absolve (self->desk->token, self->rejected);
-  latch_up (&self->latch);
-}
-
-static void asked_init (Asked *self, Desk *desk) {
-  *self = (Asked){.desk = desk, .latch = LATCH_INIT};
-}
-
-static void asked_clear (Asked *self) {
-  g_free (self->value);
-  g_clear_error (&self->error);
-}
-G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Asked, asked_clear)
-
-static char *get (Desk *desk) {
-  Asked asked;
-  asked_init (&asked, desk);
-  cab_http_run (desk->http, do_get, &asked);
-  latch_wait (&asked.latch, 1);
-  g_assert_no_error (asked.error);
-  return asked.value;
-}
-
-static GError *get_error (Desk *desk) {
-  Asked asked;
-  asked_init (&asked, desk);
-  cab_http_run (desk->http, do_get, &asked);
-  latch_wait (&asked.latch, 1);
-  g_assert_null (asked.value);
-  g_assert_null (strstr (asked.error->message, SECRET));
-  return asked.error;
-}
-
-static gboolean reject (Desk *desk, const char *value) {
-  Asked asked;
-  asked_init (&asked, desk);
-  asked.rejected = value;
-  cab_http_run (desk->http, do_reject, &asked);
-  latch_wait (&asked.latch, 1);
-  return asked.verdict;
-}
-
-static void absolve (Desk *desk, const char *value) {
-  Asked asked;
-  asked_init (&asked, desk);
-  asked.rejected = value;
-  cab_http_run (desk->http, do_absolve, &asked);
-  latch_wait (&asked.latch, 1);
-}
-
-static void assert_token (Desk *desk, const char *expected) {
-  g_autofree char *value = get (desk);
-  g_assert_cmpstr (value, ==, expected);
-}
-
-#define DESK(name)                                                                                             \
-  g_auto (Desk) name;                                                                                          \
-  desk_init (&name)
-
 /* --- the login host ----------------------------------------------------------------------------------------- */
 
 static void test_versions (void) {
   {
     DESK (desk);
     desk.must_have = "&client_id=id&client_secret=" SECRET "&resource=https%3A%2F%2Fservice.example";
-    open_with_secret (&desk, 1);
-    assert_token (&desk, "token-1");
-    assert_token (&desk, "token-1");
+    desk_open_with_secret (&desk, 1);
+    desk_assert_token (&desk, "token-1");
+    desk_assert_token (&desk, "token-1");
     g_assert_cmpuint (server_count (desk.server, V1), ==, 1);
   }
   DESK (desk);
   desk.must_have = "&scope=https%3A%2F%2Fservice.example%2F.default";
-  open_with_secret (&desk, 2);
-  assert_token (&desk, "token-1");
+  desk_open_with_secret (&desk, 2);
+  desk_assert_token (&desk, "token-1");
   g_assert_cmpuint (server_count (desk.server, V2), ==, 1);
 }
 
@@ -228,10 +34,10 @@ static void test_single_flight (void) {
   DESK (desk);
   Asked asked[MANY];
   desk.hold = TRUE;
-  open_with_secret (&desk, 1);
+  desk_open_with_secret (&desk, 1);
   for (guint i = 0; i < MANY; i++) {
     asked_init (&asked[i], &desk);
-    cab_http_run (desk.http, do_get, &asked[i]);
+    cab_http_run (desk.http, asked_get, &asked[i]);
   }
   server_wait (desk.server, V1, 1);
   server_release (desk.server);
@@ -247,15 +53,15 @@ static void test_single_flight (void) {
 static void test_renewed_ahead (void) {
   DESK (desk);
   desk.lifetime_s = 2;
-  open_with_secret (&desk, 1);
-  assert_token (&desk, "token-1");
+  desk_open_with_secret (&desk, 1);
+  desk_assert_token (&desk, "token-1");
   g_usleep (1200 * 1000);
-  assert_token (&desk, "token-1"); /* not waited for */
+  desk_assert_token (&desk, "token-1"); /* not waited for */
   server_wait (desk.server, V1, 2);
   g_autofree char *value = NULL;
   for (guint i = 0; i < 200 && g_strcmp0 (value, "token-2") != 0; i++) {
     g_free (value);
-    value = get (&desk);
+    value = desk_get (&desk);
     g_usleep (2000);
   }
   g_assert_cmpstr (value, ==, "token-2");
@@ -265,23 +71,23 @@ static void test_renewed_ahead (void) {
 static void test_expired (void) {
   DESK (desk);
   desk.lifetime_s = 1;
-  open_with_secret (&desk, 1);
-  assert_token (&desk, "token-1");
+  desk_open_with_secret (&desk, 1);
+  desk_assert_token (&desk, "token-1");
   g_usleep (1100 * 1000);
-  assert_token (&desk, "token-2");
+  desk_assert_token (&desk, "token-2");
 }
 
 static void test_rejected (void) {
   DESK (desk);
-  open_with_secret (&desk, 1);
-  assert_token (&desk, "token-1");
-  g_assert_true (reject (&desk, "token-1"));
-  assert_token (&desk, "token-2");
-  g_assert_true (reject (&desk, "token-1")); /* there is another already */
-  assert_token (&desk, "token-2");
-  absolve (&desk, "token-2"); /* it got 401 as well: no use to go on */
-  g_assert_false (reject (&desk, "token-2"));
-  assert_token (&desk, "token-2");
+  desk_open_with_secret (&desk, 1);
+  desk_assert_token (&desk, "token-1");
+  g_assert_true (desk_reject (&desk, "token-1"));
+  desk_assert_token (&desk, "token-2");
+  g_assert_true (desk_reject (&desk, "token-1")); /* there is another already */
+  desk_assert_token (&desk, "token-2");
+  desk_absolve (&desk, "token-2"); /* it got 401 as well: no use to go on */
+  g_assert_false (desk_reject (&desk, "token-2"));
+  desk_assert_token (&desk, "token-2");
   g_assert_cmpuint (server_count (desk.server, V1), ==, 2);
 }
 
@@ -289,12 +95,12 @@ static void test_refused_login (void) {
   DESK (desk);
   desk.status = 401;
   desk.failures = 1;
-  open_with_secret (&desk, 1);
-  g_autoptr (GError) error = get_error (&desk);
+  desk_open_with_secret (&desk, 1);
+  g_autoptr (GError) error = desk_get_error (&desk);
   g_assert_error (error, CAB_ERROR, CAB_ERROR_DENIED);
   g_assert_nonnull (strstr (error->message, "AADSTS7000215"));
   g_assert_nonnull (strstr (error->message, "c0ffee00-1111-2222-3333-444444444444"));
-  g_autoptr (GError) again = get_error (&desk); /* remembered */
+  g_autoptr (GError) again = desk_get_error (&desk); /* remembered */
   g_assert_cmpstr (again->message, ==, error->message);
   g_assert_cmpuint (server_count (desk.server, V1), ==, 1);
 }
@@ -303,8 +109,8 @@ static void test_login_passes (void) {
   DESK (desk);
   desk.status = 503;
   desk.failures = 1;
-  open_with_secret (&desk, 1);
-  assert_token (&desk, "token-2");
+  desk_open_with_secret (&desk, 1);
+  desk_assert_token (&desk, "token-2");
   g_assert_cmpuint (server_count (desk.server, V1), ==, 2);
 }
 
@@ -323,10 +129,10 @@ static void check_refused (const char *path, CabErrorCode code, const char *word
 
 static void test_secret_file (void) {
   DESK (desk);
-  g_autofree char *open_to_all = write_file (&desk, "a", SECRET, 0644);
-  g_autofree char *open_to_group = write_file (&desk, "b", SECRET, 0640);
-  g_autofree char *blank = write_file (&desk, "c", " \n", 0600);
-  g_autofree char *alien = write_file (&desk, "d", SECRET, 0600);
+  g_autofree char *open_to_all = desk_write (&desk, "a", SECRET, 0644);
+  g_autofree char *open_to_group = desk_write (&desk, "b", SECRET, 0640);
+  g_autofree char *blank = desk_write (&desk, "c", " \n", 0600);
+  g_autofree char *alien = desk_write (&desk, "d", SECRET, 0600);
   check_refused (open_to_all, CAB_ERROR_DENIED, "chmod 600");
   check_refused (open_to_group, CAB_ERROR_DENIED, "chmod 600");
   check_refused (blank, CAB_ERROR_INVALID, "empty");
@@ -358,7 +164,7 @@ static void test_environment (void) {
   g_assert_null (cab_credentials_new (&none, NULL));
   g_assert_cmpstr (place, ==, "env secret");
   desk_open (&desk, &options, 1, 5000);
-  assert_token (&desk, "token-1");
+  desk_assert_token (&desk, "token-1");
   g_assert_null (g_getenv ("AZURE_CLIENT_SECRET"));
   g_assert_cmpstr (place, ==, ""); /* /proc/PID/environ shows what stands there */
   g_unsetenv ("AZURE_TENANT_ID");
@@ -368,8 +174,8 @@ static void test_environment (void) {
 
 static void test_credentials_directory (void) {
   DESK (desk);
-  g_free (write_file (&desk, "client-secret", "stood in", 0440));
-  g_free (write_file (&desk, "named", "by name", 0440));
+  g_free (desk_write (&desk, "client-secret", "stood in", 0440));
+  g_free (desk_write (&desk, "named", "by name", 0440));
   char tenant[] = "tenant", id[] = "id", name[] = "named";
   CabTokenOptions options = {.tenant = tenant, .client_id = id};
   g_setenv ("CREDENTIALS_DIRECTORY", desk.directory, TRUE);
@@ -379,9 +185,10 @@ static void test_credentials_directory (void) {
   options.token_file = name;
   g_autoptr (CabCredentials) third = cab_credentials_new (&options, NULL);
   g_unsetenv ("CREDENTIALS_DIRECTORY");
-  g_autofree char *form = cab_credentials_form (first, 1, RESOURCE, NULL);
+  const CabFormInput input = {.version = 1, .resource = RESOURCE, .endpoint = "https://login.example"};
+  g_autofree char *form = cab_credentials_form (first, &input, NULL);
   g_assert_nonnull (strstr (form, "client_secret=stood%20in&"));
-  g_autofree char *other = cab_credentials_form (second, 1, RESOURCE, NULL);
+  g_autofree char *other = cab_credentials_form (second, &input, NULL);
   g_assert_nonnull (strstr (other, "client_secret=by%20name&"));
   gsize len = 0;
   g_autofree char *bytes = cab_credentials_read_token (third, &len, NULL);
@@ -392,37 +199,37 @@ static void test_credentials_directory (void) {
 
 static void test_token_file (void) {
   DESK (desk);
-  g_autofree char *path = write_file (&desk, "token", "first-token\n", 0600);
+  g_autofree char *path = desk_write (&desk, "token", "first-token\n", 0600);
   const CabTokenOptions options = {.token_file = path};
   desk_open (&desk, &options, 1, 5000);
-  assert_token (&desk, "first-token");
-  g_free (write_file (&desk, "token",
+  desk_assert_token (&desk, "first-token");
+  g_free (desk_write (&desk, "token",
                       "{\"accessToken\":\"second-token\",\"expiresOn\":\"2099-01-01 00:00:00\"}", 0600));
-  assert_token (&desk, "first-token");
-  g_assert_true (reject (&desk, "first-token"));
-  assert_token (&desk, "second-token");
+  desk_assert_token (&desk, "first-token");
+  g_assert_true (desk_reject (&desk, "first-token"));
+  desk_assert_token (&desk, "second-token");
   g_assert_cmpint (g_unlink (path), ==, 0);
-  g_assert_true (reject (&desk, "second-token"));
-  g_autoptr (GError) error = get_error (&desk);
+  g_assert_true (desk_reject (&desk, "second-token"));
+  g_autoptr (GError) error = desk_get_error (&desk);
   g_assert_nonnull (strstr (error->message, path));
-  g_free (write_file (&desk, "token", "third-token", 0600)); /* and a file that comes back is taken at once */
-  assert_token (&desk, "third-token");
+  g_free (desk_write (&desk, "token", "third-token", 0600)); /* and a file that comes back is taken at once */
+  desk_assert_token (&desk, "third-token");
 }
 
 static void test_command (void) {
   DESK (desk);
   g_setenv ("AZURE_CLIENT_SECRET", SECRET, TRUE);
-  open_with_command (&desk, "cat; test -z \"$AZURE_CLIENT_SECRET\" && echo printed-token; echo words >&2",
-                     5000);
-  assert_token (&desk, "printed-token");
-  assert_token (&desk, "printed-token");
+  desk_open_with_command (&desk, "cat; test -z \"$AZURE_CLIENT_SECRET\" && echo printed-token; echo words >&2",
+                          5000);
+  desk_assert_token (&desk, "printed-token");
+  desk_assert_token (&desk, "printed-token");
   g_unsetenv ("AZURE_CLIENT_SECRET");
 }
 
 static void check_command (const char *line, CabErrorCode code, const char *word) {
   DESK (desk);
-  open_with_command (&desk, line, 5000);
-  g_autoptr (GError) error = get_error (&desk);
+  desk_open_with_command (&desk, line, 5000);
+  g_autoptr (GError) error = desk_get_error (&desk);
   g_assert_error (error, CAB_ERROR, (int) code);
   g_test_message ("%s", error->message);
   g_assert_nonnull (strstr (error->message, word));
@@ -462,9 +269,9 @@ static void assert_dies (pid_t pid) {
 static void test_command_deadline (void) {
   DESK (desk);
   g_autofree char *line = g_strdup_printf ("sleep 1000 & echo $! > %s/pid; wait", desk.directory);
-  open_with_command (&desk, line, 300);
+  desk_open_with_command (&desk, line, 300);
   gint64 start = g_get_monotonic_time ();
-  g_autoptr (GError) error = get_error (&desk);
+  g_autoptr (GError) error = desk_get_error (&desk);
   g_assert_error (error, CAB_ERROR, CAB_ERROR_TIMEOUT);
   g_assert_cmpint (g_get_monotonic_time () - start, <, 10 * G_USEC_PER_SEC);
   assert_dies (read_pid (&desk)); /* the whole group */
@@ -474,8 +281,8 @@ static void test_command_deadline (void) {
 static void test_command_leaves_child (void) {
   DESK (desk);
   g_autofree char *line = g_strdup_printf ("sleep 1000 & echo $! > %s/pid; echo a-token", desk.directory);
-  open_with_command (&desk, line, 20000);
-  assert_token (&desk, "a-token");
+  desk_open_with_command (&desk, line, 20000);
+  desk_assert_token (&desk, "a-token");
   kill (read_pid (&desk), SIGKILL);
 }
 
@@ -484,8 +291,8 @@ static void test_stop_while_command_runs (void) {
   Asked asked;
   asked_init (&asked, &desk);
   g_autofree char *line = g_strdup_printf ("echo $$ > %s/pid; sleep 1000", desk.directory);
-  open_with_command (&desk, line, 600000);
-  cab_http_run (desk.http, do_get, &asked);
+  desk_open_with_command (&desk, line, 600000);
+  cab_http_run (desk.http, asked_get, &asked);
   pid_t pid = read_pid (&desk);
   cab_http_free (g_steal_pointer (&desk.http));
   g_assert_error (asked.error, CAB_ERROR, CAB_ERROR_CANCELLED);
