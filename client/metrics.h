@@ -14,7 +14,8 @@
   X (RETRIES, "retries", "Requests that were tried again.")                                                    \
   X (BYTES_RECEIVED, "bytes_received", "Bytes of CABs received from blob hosts.")                              \
   X (BYTES_CACHED, "bytes_cached", "Bytes of CABs answered from the cache.")                                   \
-  X (BYTES_SERVED, "bytes_served", "Bytes of CABs, members and stack traces given to programs.")               \
+  X (BYTES_SERVED, "bytes_served",                                                                             \
+     "Bytes of CABs and members given to the kernel, which keeps some for later.")                             \
   X (READS_WAITED, "reads_waited", "Reads that had to wait for the network.")                                  \
   X (CABS_EVICTED, "cabs_evicted", "Cached CABs and members removed, expired or over the limit.")              \
   X (BYTES_EVICTED, "bytes_evicted", "Bytes of cached CABs and members removed, expired or over the limit.")   \
