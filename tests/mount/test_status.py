@@ -278,7 +278,7 @@ def test_waits_for_nothing(emulator, mount):
     for _ in range(10):
         assert status(mounted)["waiting"] == len(readers) == metrics(mounted)["cabfs_waiting_requests",]
         assert sorted(os.listdir(mounted.path / ".cabfs")) == FILES
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15  # they would wait for 20
     assert emulator.counters(cabs=False)["requests"] == before
     emulator.clear_faults()
     emulator.release()
@@ -407,12 +407,14 @@ def test_manager(emulator, mount, manager):
     stalled = Stalled(emulator, mount, environment={"NOTIFY_SOCKET": manager.name})
     where = f"test is mounted at {stalled.mount.path}"
     assert manager.hear() == {"READY": "1", "STATUS": where}
-    assert re.fullmatch(r"Reading 1 CAB, 0\.3 of 3\.0 MiB, [0-9.]+ (bytes|KiB|MiB)/s", manager.hear()["STATUS"])
-    assert manager.hear_until("waiting for bytes") == "Reading 1 CAB, 0.3 of 3.0 MiB, waiting for bytes"
+    told = manager.hear_until("0.3 of 3.0 MiB, ")
+    assert re.fullmatch(r"Reading 1 CAB, 0\.3 of 3\.0 MiB, ([0-9.]+ (bytes|KiB|MiB)/s|waiting for bytes)", told)
+    if "waiting" not in told:
+        assert manager.hear_until("waiting for bytes") == "Reading 1 CAB, 0.3 of 3.0 MiB, waiting for bytes"
     stalled.release()
     assert manager.hear_until("Idle") == f"Idle, 3.0 MiB downloaded; {where}"
-    times = [when for when, _ in manager.heard[1:]]
-    assert all(after - before > 0.9 for before, after in zip(times, times[1:])), times
+    times = [when for when, _ in manager.heard]
+    assert len(times) <= times[-1] - times[0] + 2, times  # one a second at most
     lines = [message["STATUS"] for _, message in manager.heard]
     assert all(before != after for before, after in zip(lines, lines[1:])), lines
 
