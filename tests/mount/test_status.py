@@ -20,6 +20,7 @@ from mount import Mount, Reader, errno_of, tool, wait_in_fuse, wait_until, withi
 KIB, MIB = 1 << 10, 1 << 20
 HEAD = 256 * KIB   # what the first request for a CAB brings
 AT = 64 * KIB      # where a stalled range stands
+CONNECTIONS = 16   # the default
 FILES = ["metrics", "status.json"]
 ALL = ["login", "hits", "details", "batch", "cabdownload", "blob-head", "blob-get"]
 
@@ -273,6 +274,8 @@ def test_waits_for_nothing(emulator, mount):
     readers = [Reader(read_whole, mounted.cab(cab)) for cab in emulator.cabs()]
     readers.append(Reader(os.listdir, mounted.path / APP))
     wait_in_fuse(readers)
+    wait_until(lambda: status(mounted)["waiting"] == len(readers), "not all that wait are told of")
+    emulator.wait_held(CONNECTIONS + 1)  # and the list: there are no more requests than that
     before = emulator.counters(cabs=False)["requests"]
     began = time.monotonic()
     for _ in range(10):
