@@ -75,6 +75,8 @@ static void time_out (CabAsk *self) {
       g_error_new (CAB_ERROR, CAB_ERROR_TIMEOUT, "not a byte for %u.%u s%s%s", self->config.timeout_ms / 1000,
                    self->config.timeout_ms % 1000 / 100, self->last != NULL ? "; before that: " : "",
                    self->last != NULL ? self->last->message : "");
+  const CabErrorAnswer answer = cab_error_answer (self->last);
+  cab_error_set_answer (error, &answer);
   end_with (self, NULL, error);
 }
 
@@ -195,7 +197,8 @@ static gboolean on_body (gpointer data, const void *bytes, gsize len) {
 }
 
 static void send (CabAsk *self) {
-  CabRequestSpec spec = {.lane = self->config.lane,
+  CabRequestSpec spec = {.kind = self->config.counts_as,
+                         .lane = self->config.lane,
                          .priority = self->config.priority,
                          .flow = self->config.flow,
                          .stall_ms = self->config.stall_ms,

@@ -23,7 +23,6 @@ struct CabCall {
   char *url;
   char *path; /* for messages */
   gsize limit;
-  CabMetric metric;
   CabCallDone done;
   gpointer data;
   char *value;      /* of the token that the last try used */
@@ -39,7 +38,6 @@ static void call_free (CabCall *self) {
 
 static void question (gpointer data, CabRequestSpec *spec) {
   CabCall *self = data;
-  cab_metric_add (self->metric, 1);
   spec->url = self->url;
   spec->limit = self->limit;
 }
@@ -71,6 +69,7 @@ static void have_token (gpointer data, const char *value, const GError *error) {
     g_autoptr (GError) same =
         g_error_new (CAB_ERROR, CAB_ERROR_DENIED,
                      "GET %s: HTTP status 401, and the source of tokens still gives the same", self->path);
+    cab_error_set_answer (same, &(CabErrorAnswer){.status = 401});
     cab_token_absolve (self->calls->token, value);
     cab_ask_end (ask, same);
   } else if (error == NULL) {
@@ -109,9 +108,12 @@ static GError *refusal (const CabCall *self, const CabAnswer *answer) {
   gsize len = 0;
   const void *body = cab_answer_body (answer, &len);
   int status = cab_answer_status (answer);
-  g_autofree char *text = cab_api_error_text (body, len, cab_answer_header (answer, "MS-CorrelationId"));
-  return g_error_new (CAB_ERROR, (int) code_of (status), "GET %s: HTTP status %d%s%s", self->path, status,
-                      text[0] != '\0' ? ": " : "", text);
+  const char *correlation = cab_answer_header (answer, "MS-CorrelationId");
+  g_autofree char *text = cab_api_error_text (body, len, correlation);
+  GError *error = g_error_new (CAB_ERROR, (int) code_of (status), "GET %s: HTTP status %d%s%s", self->path,
+                               status, text[0] != '\0' ? ": " : "", text);
+  cab_api_error_mark (error, status, body, len, NULL, correlation);
+  return error;
 }
 
 static CabAskNext answered (gpointer data, const CabAnswer *answer, GError **error) {
@@ -145,19 +147,19 @@ gboolean cab_call_is_refused (const CabCalls *self, const GError *error) {
   return g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED) && cab_token_is_here (self->token);
 }
 
-CabCall *cab_call_get (CabCalls *self, const char *path, gsize limit, CabMetric metric, CabCallDone func,
+CabCall *cab_call_get (CabCalls *self, const char *path, gsize limit, CabRequestKind kind, CabCallDone func,
                        gpointer data) {
   CabCall *call = g_new0 (CabCall, 1);
   call->calls = self;
   call->url = g_strconcat (self->api_url, path, NULL);
   call->path = g_strdup (path);
   call->limit = limit;
-  call->metric = metric;
   call->done = func;
   call->data = data;
   CabAskConfig config = {.http = self->http,
                          .lane = self->lane,
                          .kind = CAB_RETRY_API,
+                         .counts_as = kind,
                          .tries = self->tries,
                          .timeout_ms = self->timeout_ms,
                          .stall_ms = self->timeout_ms};

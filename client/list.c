@@ -302,6 +302,7 @@ static void page_answered (gpointer data, const CabAnswer *answer, const GError 
   if (error == NULL && cab_answer_status (answer) != 200) {
     odd = g_error_new (CAB_ERROR, CAB_ERROR_INVALID, "HTTP status %d instead of a list",
                        cab_answer_status (answer));
+    cab_error_set_answer (odd, &(CabErrorAnswer){.status = cab_answer_status (answer)});
     error = odd;
   }
   if (error == NULL && self->sink.progress != NULL)
@@ -322,7 +323,9 @@ static void ask_page (List *self, guint64 skip, guint number) {
   g_queue_push_tail (&self->pages, page);
   g_autofree char *path = self->next != NULL ? g_strdup (self->next)
                                              : cab_api_list_path (self->scope, self->way, &self->window, skip);
-  page->call = cab_call_get (self->calls, path, CAB_PAGE_LIMIT, CAB_METRIC_LIST_REQUESTS, page_answered, page);
+  gboolean hits = self->scope->application != NULL && self->scope->failure == NULL;
+  page->call = cab_call_get (self->calls, path, CAB_PAGE_LIMIT, hits ? CAB_REQUEST_HITS : CAB_REQUEST_LIST,
+                             page_answered, page);
 }
 
 void cab_list_run (CabCalls *calls, const CabScope *scope, const CabWindow *window, const CabListSink *sink,

@@ -204,6 +204,7 @@ static void page_answered (gpointer data, const CabAnswer *answer, const GError 
   } else {
     g_autoptr (GError) odd = g_error_new (CAB_ERROR, CAB_ERROR_INVALID, "HTTP status %d instead of a list",
                                           cab_answer_status (answer));
+    cab_error_set_answer (odd, &(CabErrorAnswer){.status = cab_answer_status (answer)});
     flight_fail (self, odd);
   }
 }
@@ -236,6 +237,7 @@ static void redirect_answered (gpointer data, const CabAnswer *answer, const GEr
   if (url == NULL) {
     g_autoptr (GError) odd =
         g_error_new (CAB_ERROR, CAB_ERROR_INVALID, "HTTP status %d without an address", status);
+    cab_error_set_answer (odd, &(CabErrorAnswer){.status = status});
     flight_fail (self, odd);
     return;
   }
@@ -249,7 +251,7 @@ static void redirect_answered (gpointer data, const CabAnswer *answer, const GEr
 
 static void ask_page (Flight *self) {
   g_autofree char *path = cab_api_list_path (self->scope, self->way, &self->window, self->skip);
-  cab_call_get (self->locator->calls, path, CAB_PAGE_LIMIT, CAB_METRIC_LOCATE_REQUESTS, page_answered, self);
+  cab_call_get (self->locator->calls, path, CAB_PAGE_LIMIT, CAB_REQUEST_LOCATE, page_answered, self);
 }
 
 /* --- asking ------------------------------------------------------------------------------------------------- */
@@ -282,7 +284,7 @@ static void board (Want *want, char *key, CabLocateKind kind, const CabWindow *w
   want->late = FALSE;
   g_queue_push_tail (&flight->wants, want);
   if (kind == CAB_LOCATE_REDIRECT)
-    cab_call_get (locator->calls, key, REDIRECT_LIMIT, CAB_METRIC_LOCATE_REQUESTS, redirect_answered, flight);
+    cab_call_get (locator->calls, key, REDIRECT_LIMIT, CAB_REQUEST_LOCATE, redirect_answered, flight);
   else
     ask_page (flight);
 }

@@ -143,10 +143,12 @@ static GError *refusal (const CabToken *self, const CabAnswer *answer) {
   if (hint == NULL && status == 404 && !is_managed (self))
     hint = "is login-url or tenant mistyped?";
   gboolean denied = status == 400 || status == 401 || status == 403;
-  return g_error_new (CAB_ERROR, denied ? CAB_ERROR_DENIED : CAB_ERROR_FAILED,
-                      "%s %s: HTTP status %d%s%s%s%s%s", is_managed (self) ? "GET" : "POST", self->url, status,
-                      text[0] != '\0' ? ": " : "", text, hint != NULL ? " (" : "", hint != NULL ? hint : "",
-                      hint != NULL ? ")" : "");
+  GError *error = g_error_new (CAB_ERROR, denied ? CAB_ERROR_DENIED : CAB_ERROR_FAILED,
+                               "%s %s: HTTP status %d%s%s%s%s%s", is_managed (self) ? "GET" : "POST", self->url,
+                               status, text[0] != '\0' ? ": " : "", text, hint != NULL ? " (" : "",
+                               hint != NULL ? hint : "", hint != NULL ? ")" : "");
+  cab_api_error_mark (error, status, body, len, NULL, correlation);
+  return error;
 }
 
 static gboolean try_again (CabToken *self, int status, gint64 retry_after) {
@@ -226,7 +228,8 @@ static void ask (gpointer data) {
   }
   static const char *const headers[] = {"Accept: application/json", NULL};
   static const char *const metadata_headers[] = {"Accept: application/json", "Metadata: true", NULL};
-  CabRequestSpec spec = {.method = form != NULL ? CAB_METHOD_POST : CAB_METHOD_GET,
+  CabRequestSpec spec = {.kind = CAB_REQUEST_TOKEN,
+                         .method = form != NULL ? CAB_METHOD_POST : CAB_METHOD_GET,
                          .url = self->url,
                          .headers = form != NULL ? headers : metadata_headers,
                          .form = form,
@@ -236,7 +239,6 @@ static void ask (gpointer data) {
                          .limit = MAX_ANSWER,
                          .fresh = self->failed > 0};
   CabRequestSink sink = {.done = answered};
-  cab_metric_add (CAB_METRIC_TOKEN_REQUESTS, 1);
   cab_request_unref (cab_http_send (self->http, &spec, &sink, self));
   cab_wipe_free (form);
 }
@@ -246,9 +248,10 @@ static void ask (gpointer data) {
 static void read_file (CabToken *self) {
   GError *error = NULL;
   gsize len = 0;
-  cab_metric_add (CAB_METRIC_TOKEN_REQUESTS, 1);
+  cab_metric_count_sent (CAB_REQUEST_TOKEN);
   char *bytes = cab_credentials_read_token (self->credentials, &len, &error);
   if (bytes == NULL) {
+    cab_metric_count_failed (CAB_REQUEST_TOKEN);
     g_prefix_error (&error, "token-file: ");
     fail (self, error, FALSE); /* looking again costs nothing */
     return;
@@ -267,6 +270,7 @@ static void command_ended (gpointer data) {
   if (brought->error == NULL) {
     succeed (self, brought->output, brought->len);
   } else if (self->timed_out) {
+    cab_metric_count_failed (CAB_REQUEST_TOKEN);
     g_clear_error (&brought->error);
     fail (self,
           g_error_new (CAB_ERROR, CAB_ERROR_TIMEOUT, "token-command did not end within %u s",
@@ -274,6 +278,8 @@ static void command_ended (gpointer data) {
           TRUE);
   } else {
     gboolean cancelled = g_error_matches (brought->error, CAB_ERROR, CAB_ERROR_CANCELLED);
+    if (!cancelled)
+      cab_metric_count_failed (CAB_REQUEST_TOKEN);
     fail (self, g_steal_pointer (&brought->error), !cancelled);
   }
   cab_wipe_bytes (brought->output, brought->len);
@@ -300,11 +306,12 @@ static void give_up_command (gpointer data) {
 static void run_command (CabToken *self) {
   GError *error = NULL;
   self->timed_out = FALSE;
-  cab_metric_add (CAB_METRIC_TOKEN_REQUESTS, 1);
+  cab_metric_count_sent (CAB_REQUEST_TOKEN);
   cab_http_hold (self->http);
   self->command = cab_command_start (cab_credentials_command (self->credentials), bring, self, &error);
   if (self->command == NULL) {
     cab_http_release (self->http);
+    cab_metric_count_failed (CAB_REQUEST_TOKEN);
     fail (self, error, TRUE);
     return;
   }

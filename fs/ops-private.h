@@ -9,6 +9,7 @@
 
 #include "cache/cache.h"
 #include "fs/dir.h"
+#include "fs/errors.h"
 #include "fs/notify.h"
 #include "fs/ops.h"
 #include "fs/park.h"
@@ -24,9 +25,12 @@ struct CabFs {
   CabProducts *products; /* asked for only with `discover` */
   CabPark *park;
   CabNotify *notify;
+  CabErrors *errors;
   char **configured; /* applicationIds that are listed, sorted */
   struct timespec started;
   double ttl; /* seconds the kernel may keep names and attributes */
+  void (*waits) (gpointer data); /* or NULL */
+  gpointer waits_data;
 
   pthread_mutex_t lock;
   GHashTable
@@ -37,7 +41,7 @@ struct CabFs {
 typedef struct {
   CabNode *node;
   CabContent *content; /* or */
-  GBytes *text;        /* of a stack trace */
+  GBytes *text;        /* of a stack trace, or of our state */
   int backing;         /* passthrough.h */
 } CabFile;
 
@@ -118,6 +122,15 @@ void cab_reply_dir (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabD
 void cab_member_lookup (CabFs *fs, fuse_req_t req, CabNode *node, const char *name);
 void cab_member_opendir (CabFs *fs, fuse_req_t req, CabNode *node, const struct fuse_file_info *info);
 void cab_member_open (CabFs *fs, CabNode *node, CabReach reach, CabOpenDone done, CabCall *call);
+
+/* The mount's own state (ops-state.c): the name in the root, its directory, what is in it, and what a file of it has to
+ * say now. */
+#define CAB_STATE_NAME ".cabfs"
+gboolean cab_state_is_name (const char *name);
+void cab_state_reply_directory (CabFs *fs, fuse_req_t req, CabNode *root);
+void cab_state_lookup (CabFs *fs, fuse_req_t req, CabNode *node, const char *name);
+void cab_state_opendir (CabFs *fs, fuse_req_t req, CabNode *node, struct fuse_file_info *info);
+GBytes *cab_state_text (CabFs *fs, const CabNode *node);
 
 /* --- operations --- */
 
