@@ -271,6 +271,13 @@ gboolean cab_cache_peek_list (CabCache *self, const CabScope *scope, CabReach re
   return cab_listings_peek (self->listings, scope, reach, listing);
 }
 
+void cab_cache_expire_list (CabCache *self, const CabScope *scope) {
+  if (scope != NULL)
+    cab_listings_expire (self->listings, scope);
+  else
+    cab_listings_expire_all (self->listings);
+}
+
 gboolean cab_cache_peek_size (CabCache *self, const CabScope *scope, const char *id, CabLook look,
                               guint64 *size) {
   return cab_sizes_peek (self->sizes, scope, id, look, size, NULL);

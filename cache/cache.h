@@ -54,6 +54,7 @@ typedef enum { CAB_REACH_NETWORK, CAB_REACH_LOCAL } CabReach;
 typedef struct {
   CabRecords *records; /* take a reference to keep it */
   gboolean stale;      /* it is past its time to live and the services could not be asked */
+  gboolean expired;    /* who may ask the services should: cab_cache_expire_list() */
   guint64 version;     /* another number whenever the records are other ones */
 } CabListing;
 
@@ -63,8 +64,13 @@ typedef void (*CabListingDone) (gpointer data, const CabListing *listing, const 
  * given all the same, and asked for anew behind it; an error comes only where there is no list at all. */
 void cab_cache_list (CabCache *self, const CabScope *scope, CabReach reach, CabListingDone done, gpointer data);
 
-/* The same as far as it is in memory: FALSE if it is not.  @listing->records is a new reference. */
+/* The same as far as it is in memory and may be shown without asking: else FALSE.  @listing->records is a new
+ * reference. */
 gboolean cab_cache_peek_list (CabCache *self, const CabScope *scope, CabReach reach, CabListing *listing);
+
+/* What is known of @scope, or with NULL of every scope, is old from now on: who asks next waits for an answer that the
+ * services begin after this call.  Where none comes, the last good list is given, as stale; nothing is thrown away. */
+void cab_cache_expire_list (CabCache *self, const CabScope *scope);
 
 /* --- sizes -------------------------------------------------------------------------------------------------- */
 

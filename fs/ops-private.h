@@ -9,6 +9,7 @@
 
 #include "cache/cache.h"
 #include "fs/dir.h"
+#include "fs/missing.h"
 #include "fs/notify.h"
 #include "fs/ops.h"
 #include "fs/park.h"
@@ -21,6 +22,7 @@ struct CabFs {
   const CabFsOptions *options;
   CabTree *tree;
   CabReached *reached;
+  CabMissing *missing;
   CabProducts *products; /* asked for only with `discover` */
   CabPark *park;
   CabNotify *notify;
@@ -106,12 +108,17 @@ gboolean cab_fs_is_listed (CabFs *fs, const char *application);
 void cab_reply_node (CabFs *fs, fuse_req_t req, CabNode *parent, const CabNodeSeed *seed);
 void cab_reply_missing (CabFs *fs, fuse_req_t req, double timeout);
 
-/* What can never be there, and what is not there now: seconds. */
+/* What can never be there, what is not there now, and what is answered from memory and may be there once a listing was
+ * asked for again: seconds. */
 #define CAB_NEVER_S   3600.0
 #define CAB_MISSING_S 30.0
+#define CAB_ABSENT_S  0.0
 
 /* Replies to an opendir.  @dir is taken over; @version: another one whenever the entries are other ones. */
 void cab_reply_dir (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabDir *dir, guint64 version);
+
+/* Forgets the listing that @node is, or stands in; of the root, all.  @done runs when the kernel has forgotten too. */
+void cab_fs_refresh (CabFs *fs, CabNode *node, void (*done) (gpointer data), gpointer data);
 
 /* Within an open CAB (ops-member.c): lookup, opendir, open of a member, and the size of one that its archive does not
  * tell the size of. */
@@ -130,6 +137,8 @@ void cab_op_releasedir (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *i
 void cab_op_open (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info);
 void cab_op_read (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *info);
 void cab_op_release (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info);
+void cab_op_ioctl (fuse_req_t req, fuse_ino_t ino, unsigned int command, void *argument,
+                   struct fuse_file_info *info, unsigned flags, const void *in, size_t in_size, size_t out_size);
 void cab_op_getxattr (fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
 void cab_op_listxattr (fuse_req_t req, fuse_ino_t ino, size_t size);
 

@@ -42,6 +42,7 @@ CabFs *cab_fs_new (CabCache *cache, const CabFsOptions *options) {
   self->options = options;
   self->tree = cab_tree_new ();
   self->reached = cab_reached_new ();
+  self->missing = cab_missing_new ();
   self->products = cab_products_new (cache);
   self->park = cab_park_new ();
   self->configured = configured_names (options);
@@ -66,6 +67,7 @@ void cab_fs_free (CabFs *self) {
   g_hash_table_unref (self->open_dirs);
   cab_tree_free (self->tree);
   cab_reached_free (self->reached);
+  cab_missing_free (self->missing);
   cab_products_free (self->products);
   g_strfreev (self->configured);
   pthread_mutex_destroy (&self->lock);
@@ -215,6 +217,7 @@ static const struct fuse_lowlevel_ops operations = {
     .open = cab_op_open,
     .read = cab_op_read,
     .release = cab_op_release,
+    .ioctl = cab_op_ioctl,
     .statfs = op_statfs,
     .getxattr = cab_op_getxattr,
     .listxattr = cab_op_listxattr,
