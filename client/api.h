@@ -51,7 +51,8 @@ typedef struct {
   guint rows;    /* rows in the answer, at most what was asked for: by that many the next page begins later */
   guint added;   /* of them those that were new: cab_records_builder_add() */
   gboolean last; /* no page follows (api-contract.md 3.5, step 3) */
-  char *next;    /* where pages are linked, as those of products may be: path and query of the one that follows, for
+  char
+      *next; /* where pages are linked, as those of products may be: path and query of the one that follows, for
                     the API host whatever host the link names; the caller frees it.  Else NULL */
   guint surplus;     /* rows above what was asked for */
   gboolean linked;   /* the answer has a link to another page, whether it is of use or not */
@@ -101,6 +102,10 @@ char *cab_api_parse_stacktrace (const void *bytes, gsize len, GError **error);
  * shapes of api-contract.md 2.3, 11.1 and 12.5 (JSON, XML, HTML, nothing).  @correlation is the header's, or NULL.
  * Never longer than some 300 bytes, without control characters. */
 char *cab_api_error_text (const void *bytes, gsize len, const char *correlation);
+
+/* Tells @error what answer it stands for: the same code and correlation id.  @code: the header's, or NULL. */
+void cab_api_error_mark (GError *error, int status, const void *bytes, gsize len, const char *code,
+                         const char *correlation);
 
 /* The service's code alone ("AuthenticationFailed", "invalid_client"), or NULL. */
 char *cab_api_error_code (const void *bytes, gsize len);

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "client/api.h"
+#include "client/error.h"
 #include "client/json.h"
 #include "client/redact.h"
 
@@ -190,6 +191,16 @@ char *cab_api_error_text (const void *bytes, gsize len, const char *correlation)
   if (fault.correlation != NULL)
     g_string_append_printf (line, " (correlation id %s)", fault.correlation);
   return g_string_free (line, FALSE);
+}
+
+void cab_api_error_mark (GError *error, int status, const void *bytes, gsize len, const char *code,
+                         const char *correlation) {
+  g_auto (Fault) fault = {0};
+  read_fault (bytes, len, &fault);
+  replace (&fault.code, take_word (g_strdup (code)));
+  replace (&fault.correlation, take_word (g_strdup (correlation)));
+  const CabErrorAnswer answer = {status, fault.code, fault.correlation};
+  cab_error_set_answer (error, &answer);
 }
 
 char *cab_api_error_code (const void *bytes, gsize len) {

@@ -75,6 +75,8 @@ static void time_out (CabAsk *self) {
       g_error_new (CAB_ERROR, CAB_ERROR_TIMEOUT, "not a byte for %u.%u s%s%s", self->config.timeout_ms / 1000,
                    self->config.timeout_ms % 1000 / 100, self->last != NULL ? "; before that: " : "",
                    self->last != NULL ? self->last->message : "");
+  const CabErrorAnswer answer = cab_error_answer (self->last);
+  cab_error_set_answer (error, &answer);
   end_with (self, NULL, error);
 }
 

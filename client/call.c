@@ -71,6 +71,7 @@ static void have_token (gpointer data, const char *value, const GError *error) {
     g_autoptr (GError) same =
         g_error_new (CAB_ERROR, CAB_ERROR_DENIED,
                      "GET %s: HTTP status 401, and the source of tokens still gives the same", self->path);
+    cab_error_set_answer (same, &(CabErrorAnswer){.status = 401});
     cab_token_absolve (self->calls->token, value);
     cab_ask_end (ask, same);
   } else if (error == NULL) {
@@ -109,9 +110,12 @@ static GError *refusal (const CabCall *self, const CabAnswer *answer) {
   gsize len = 0;
   const void *body = cab_answer_body (answer, &len);
   int status = cab_answer_status (answer);
-  g_autofree char *text = cab_api_error_text (body, len, cab_answer_header (answer, "MS-CorrelationId"));
-  return g_error_new (CAB_ERROR, (int) code_of (status), "GET %s: HTTP status %d%s%s", self->path, status,
-                      text[0] != '\0' ? ": " : "", text);
+  const char *correlation = cab_answer_header (answer, "MS-CorrelationId");
+  g_autofree char *text = cab_api_error_text (body, len, correlation);
+  GError *error = g_error_new (CAB_ERROR, (int) code_of (status), "GET %s: HTTP status %d%s%s", self->path,
+                               status, text[0] != '\0' ? ": " : "", text);
+  cab_api_error_mark (error, status, body, len, NULL, correlation);
+  return error;
 }
 
 static CabAskNext answered (gpointer data, const CabAnswer *answer, GError **error) {

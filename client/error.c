@@ -3,7 +3,50 @@
 
 #include <errno.h>
 
-G_DEFINE_QUARK (cab-error-quark, cab_error)
+typedef struct {
+  int status;
+  char *code;
+  char *correlation;
+} CabErrorPrivate;
+
+/* GLib calls these for each error of the domain. */
+
+static void cab_error_private_init (CabErrorPrivate *self) {
+  *self = (CabErrorPrivate){0};
+}
+
+static void cab_error_private_copy (const CabErrorPrivate *from, CabErrorPrivate *to) {
+  *to = (CabErrorPrivate){from->status, g_strdup (from->code), g_strdup (from->correlation)};
+}
+
+static void cab_error_private_clear (CabErrorPrivate *self) {
+  g_free (self->code);
+  g_free (self->correlation);
+}
+
+/* GLib's macro finds them before the error itself, and takes a const away. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wcast-qual"
+#pragma GCC diagnostic ignored "-Wcast-align"
+G_DEFINE_EXTENDED_ERROR (CabError, cab_error)
+#pragma GCC diagnostic pop
+
+void cab_error_set_answer (GError *error, const CabErrorAnswer *answer) {
+  g_assert (error->domain == CAB_ERROR);
+  CabErrorPrivate *self = cab_error_get_private (error);
+  const CabErrorPrivate given = {answer->status, (char *) (gsize) answer->code,
+                                 (char *) (gsize) answer->correlation};
+  CabErrorPrivate before = *self;
+  cab_error_private_copy (&given, self);
+  cab_error_private_clear (&before);
+}
+
+CabErrorAnswer cab_error_answer (const GError *error) {
+  if (error == NULL || error->domain != CAB_ERROR)
+    return (CabErrorAnswer){0};
+  const CabErrorPrivate *self = cab_error_get_private (error);
+  return (CabErrorAnswer){self->status, self->code, self->correlation};
+}
 
 gpointer cab_error_errno (GError **error, const char *format, ...) {
   int saved = errno;

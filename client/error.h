@@ -26,6 +26,20 @@ typedef enum {
 
 GQuark cab_error_quark (void);
 
+/* What a service answered instead, as far as it said so: an error carries it beside its message, through copies and
+ * prefixes. */
+typedef struct {
+  int status;              /* of HTTP; 0: there was no answer */
+  const char *code;        /* the service's word for it ("AuthenticationFailed"), or NULL */
+  const char *correlation; /* the id that its support asks for, or NULL */
+} CabErrorAnswer;
+
+/* Copies @answer into @error, which is of our domain. */
+void cab_error_set_answer (GError *error, const CabErrorAnswer *answer);
+
+/* Of an error of any domain, or NULL; strings are the error's. */
+CabErrorAnswer cab_error_answer (const GError *error);
+
 /* Sets @error to "<format>: <strerror (errno)>" with CAB_ERROR_FAILED, or CAB_ERROR_NO_SPACE for ENOSPC and
  * EDQUOT.  Reads errno before anything else.  Always returns NULL, so that a function that returns a pointer
  * can return it. */

@@ -302,6 +302,7 @@ static void page_answered (gpointer data, const CabAnswer *answer, const GError 
   if (error == NULL && cab_answer_status (answer) != 200) {
     odd = g_error_new (CAB_ERROR, CAB_ERROR_INVALID, "HTTP status %d instead of a list",
                        cab_answer_status (answer));
+    cab_error_set_answer (odd, &(CabErrorAnswer){.status = cab_answer_status (answer)});
     error = odd;
   }
   if (error == NULL && self->sink.progress != NULL)

@@ -204,6 +204,7 @@ static void page_answered (gpointer data, const CabAnswer *answer, const GError 
   } else {
     g_autoptr (GError) odd = g_error_new (CAB_ERROR, CAB_ERROR_INVALID, "HTTP status %d instead of a list",
                                           cab_answer_status (answer));
+    cab_error_set_answer (odd, &(CabErrorAnswer){.status = cab_answer_status (answer)});
     flight_fail (self, odd);
   }
 }
@@ -236,6 +237,7 @@ static void redirect_answered (gpointer data, const CabAnswer *answer, const GEr
   if (url == NULL) {
     g_autoptr (GError) odd =
         g_error_new (CAB_ERROR, CAB_ERROR_INVALID, "HTTP status %d without an address", status);
+    cab_error_set_answer (odd, &(CabErrorAnswer){.status = status});
     flight_fail (self, odd);
     return;
   }

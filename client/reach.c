@@ -145,11 +145,14 @@ static GError *refusal (const CabReach *self, const CabAnswer *answer) {
   const void *body = cab_answer_body (answer, &len);
   int status = cab_answer_status (answer);
   g_autofree char *host = cab_address_host (self->url);
-  g_autofree char *text = cab_api_error_text (body, len, cab_answer_header (answer, "x-ms-request-id"));
+  const char *correlation = cab_answer_header (answer, "x-ms-request-id");
+  g_autofree char *text = cab_api_error_text (body, len, correlation);
   const char *code = cab_answer_header (answer, "x-ms-error-code");
-  return g_error_new (CAB_ERROR, (int) code_of_status (status), "%s: %s: HTTP status %d%s%s%s%s",
-                      self->blob->id, host, status, code != NULL ? " " : "", code != NULL ? code : "",
-                      text[0] != '\0' ? ": " : "", text);
+  GError *error = g_error_new (CAB_ERROR, (int) code_of_status (status), "%s: %s: HTTP status %d%s%s%s%s",
+                               self->blob->id, host, status, code != NULL ? " " : "", code != NULL ? code : "",
+                               text[0] != '\0' ? ": " : "", text);
+  cab_api_error_mark (error, status, body, len, code, correlation);
+  return error;
 }
 
 /* A 403 may mean no more than that the address ran out.  Azure says AuthenticationFailed then, others other things;

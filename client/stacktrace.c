@@ -37,6 +37,7 @@ static void answered (gpointer data, const CabAnswer *answer, const GError *erro
   if (error == NULL && cab_answer_status (answer) != 200) {
     odd = g_error_new (CAB_ERROR, CAB_ERROR_INVALID, "HTTP status %d instead of a stack trace",
                        cab_answer_status (answer));
+    cab_error_set_answer (odd, &(CabErrorAnswer){.status = cab_answer_status (answer)});
   } else if (error == NULL) {
     gsize len = 0;
     const void *body = cab_answer_body (answer, &len);

@@ -128,9 +128,11 @@ static GError *refusal (const CabToken *self, const CabAnswer *answer) {
     correlation = cab_answer_header (answer, "x-ms-request-id");
   g_autofree char *text = cab_api_error_text (body, len, correlation);
   gboolean denied = status == 400 || status == 401 || status == 403;
-  return g_error_new (CAB_ERROR, denied ? CAB_ERROR_DENIED : CAB_ERROR_FAILED, "POST %s: HTTP status %d%s%s%s",
-                      self->url, status, text[0] != '\0' ? ": " : "", text,
-                      status == 404 ? " (is login-url or tenant mistyped?)" : "");
+  GError *error = g_error_new (CAB_ERROR, denied ? CAB_ERROR_DENIED : CAB_ERROR_FAILED,
+                               "POST %s: HTTP status %d%s%s%s", self->url, status, text[0] != '\0' ? ": " : "",
+                               text, status == 404 ? " (is login-url or tenant mistyped?)" : "");
+  cab_api_error_mark (error, status, body, len, NULL, correlation);
+  return error;
 }
 
 static gboolean try_again (CabToken *self, int status, gint64 retry_after) {

@@ -9,6 +9,7 @@
 
 #include "cache/cache.h"
 #include "fs/dir.h"
+#include "fs/errors.h"
 #include "fs/missing.h"
 #include "fs/notify.h"
 #include "fs/ops.h"
@@ -26,6 +27,7 @@ struct CabFs {
   CabProducts *products; /* asked for only with `discover` */
   CabPark *park;
   CabNotify *notify;
+  CabErrors *errors;
   char **configured; /* applicationIds that are listed, sorted */
   struct timespec started;
   double ttl; /* seconds the kernel may keep names and attributes */

@@ -45,6 +45,7 @@ CabFs *cab_fs_new (CabCache *cache, const CabFsOptions *options) {
   self->missing = cab_missing_new ();
   self->products = cab_products_new (cache);
   self->park = cab_park_new ();
+  self->errors = cab_errors_new ();
   self->configured = configured_names (options);
   clock_gettime (CLOCK_REALTIME, &self->started);
   self->ttl = (double) MIN (options->listing_ttl_s, TTL_MAX_S);
@@ -69,6 +70,7 @@ void cab_fs_free (CabFs *self) {
   cab_reached_free (self->reached);
   cab_missing_free (self->missing);
   cab_products_free (self->products);
+  cab_errors_free (self->errors);
   g_strfreev (self->configured);
   pthread_mutex_destroy (&self->lock);
   g_free (self);
@@ -130,15 +132,19 @@ void cab_call_fail (CabCall *call, const GError *error) {
 
 void cab_reply_error (fuse_req_t req, const char *operation, const CabNode *node, const char *name,
                       const GError *error) {
+  CabFs *fs = fuse_req_userdata (req);
   int number = cab_errno_from_error (error);
-  g_autofree char *path = cab_node_path (node);
+  g_autofree char *directory = cab_node_path (node);
   const char *slash = name != NULL && node->parent != NULL ? "/" : "";
+  g_autofree char *path = g_strconcat (directory, slash, name, NULL);
   /* That something is not there, or that the mount ends, is no failure of ours. */
   gboolean quiet = number == ENOENT || number == EINTR;
-  g_log (G_LOG_DOMAIN, quiet ? G_LOG_LEVEL_INFO : G_LOG_LEVEL_WARNING, "%s %s%s%s: %s (%s)", operation, path,
-         slash, name != NULL ? name : "", error->message, g_strerror (number));
-  if (!quiet)
+  g_log (G_LOG_DOMAIN, quiet ? G_LOG_LEVEL_INFO : G_LOG_LEVEL_WARNING, "%s %s: %s (%s)", operation, path,
+         error->message, g_strerror (number));
+  if (!quiet) {
     cab_metric_add (CAB_METRIC_ERRORS, 1);
+    cab_errors_add (fs->errors, g_get_real_time () / G_USEC_PER_SEC, operation, path, number, error);
+  }
   fuse_reply_err (req, number);
 }
 

@@ -484,6 +484,29 @@ static void test_errors (void) {
   }
 }
 
+/* What an error carries beside its text is the same, and stays with copies. */
+static void test_marks (void) {
+  for (gsize i = 0; i < G_N_ELEMENTS (errors); i++) {
+    g_autoptr (GError) error = g_error_new_literal (CAB_ERROR, CAB_ERROR_FAILED, "x");
+    cab_api_error_mark (error, 503, errors[i].body, strlen (errors[i].body), NULL, errors[i].correlation);
+    g_autoptr (GError) copy = g_error_copy (error);
+    const CabErrorAnswer answer = cab_error_answer (copy);
+    g_autofree char *told = g_strdup_printf ("(correlation id %s)", answer.correlation);
+    g_assert_cmpint (answer.status, ==, 503);
+    g_assert_cmpstr (answer.code, ==, errors[i].code);
+    if (answer.correlation != NULL)
+      g_assert_nonnull (strstr (errors[i].text, told));
+    else
+      g_assert_null (strstr (errors[i].text, "correlation id"));
+  }
+  g_autoptr (GError) error = g_error_new_literal (CAB_ERROR, CAB_ERROR_FAILED, "x");
+  cab_api_error_mark (error, 403, "", 0, "AuthenticationFailed", RUN "AAAA");
+  cab_api_error_mark (error, 404, "{}", 2, "BlobNotFound", "1-2");
+  const CabErrorAnswer last = cab_error_answer (error);
+  g_assert_cmpstr (last.code, ==, "BlobNotFound");
+  g_assert_cmpstr (last.correlation, ==, "1-2");
+}
+
 static void test_long_error (void) {
   g_autofree char *words = g_strnfill (100000, 'x');
   for (gsize i = 0; i < 100000; i += 10)
@@ -605,6 +628,7 @@ int main (int argc, char **argv) {
   g_test_add_func ("/api/page-end-of-hits", test_page_end_of_hits);
   g_test_add_func ("/api/no-such-list", test_no_such_list);
   g_test_add_func ("/api/errors", test_errors);
+  g_test_add_func ("/api/marks", test_marks);
   g_test_add_func ("/api/long-error", test_long_error);
   g_test_add_func ("/api/tokens", test_tokens);
   return g_test_run ();
