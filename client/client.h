@@ -98,6 +98,23 @@ gboolean cab_client_has_stacktrace (const CabScope *scope);
 void cab_client_stacktrace (CabClient *self, const CabScope *scope, const char *cab_id, CabStacktraceDone done,
                             gpointer data);
 
+/* --- a step at a time, for who wants to know where it ends ---------------------------------------------------- */
+
+typedef void (*CabLookDone) (gpointer data, const GError *error);
+
+/* Has a token, asked for if none is at hand.  Errors: as those of the calls that need one. */
+void cab_client_look_token (CabClient *self, CabLookDone done, gpointer data);
+
+/* @ahead_s: seconds that a host's clock is before ours, of the login and the API host the one that differs more; 0 as
+ * long as none has answered. */
+typedef void (*CabClockDone) (gpointer data, gint64 ahead_s);
+void cab_client_look_clock (CabClient *self, CabClockDone done, gpointer data);
+
+/* @host: "host" or "host:port" of the CAB's present address, which may be used; NULL with @error. */
+typedef void (*CabHostDone) (gpointer data, const char *host, const GError *error);
+void cab_client_look_address (CabClient *self, const CabScope *scope, const CabRecord *record, CabHostDone done,
+                              gpointer data);
+
 /* --- one CAB ------------------------------------------------------------------------------------------------ */
 
 /* One CAB at the service: its address, renewed as needed. */

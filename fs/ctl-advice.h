@@ -1,0 +1,28 @@
+/* ctl-advice.h - what to do about an error of the services, from where it came and what it says.  Pure.
+ *
+ * What a status or a code means to whom is in api-contract.md 2.3, 11.2, 12.5 and its findings; the words here are for
+ * who set the account up and has not read it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef CABFS_FS_CTL_ADVICE_H
+#define CABFS_FS_CTL_ADVICE_H
+
+#include <glib.h>
+
+/* The step that failed. */
+typedef enum {
+  CAB_AT_TOKEN,   /* an access token */
+  CAB_AT_LIST,    /* a list of products, failures or CABs */
+  CAB_AT_ADDRESS, /* the address of a CAB: the API is asked, and what it says is checked */
+  CAB_AT_BLOB,    /* the bytes of a CAB: the blob host is asked */
+} CabWhere;
+
+/* The message is that of error.h, which has "HTTP status N" and "AADSTSn" where a service said so.  Static, or NULL
+ * where there is no more to say than the message has. */
+const char *cab_advice (CabWhere where, const GError *error);
+
+/* The HTTP status in a message, 0 if there is none: nobody answered. */
+guint cab_advice_status (const GError *error);
+
+#endif
