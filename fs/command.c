@@ -44,8 +44,7 @@ static gboolean refuse (GError **error, const char *format, ...) {
   return FALSE;
 }
 
-/* "a,b=c\,d" is "a" and "b=c,d"; a backslash takes the meaning of what follows. */
-static void add_words (GPtrArray *words, const char *text) {
+void cab_command_add_words (GPtrArray *words, const char *text) {
   g_autoptr (GString) word = g_string_new (NULL);
   for (const char *p = text;; p++) {
     if (*p == '\0' || *p == ',') {
@@ -82,7 +81,7 @@ static void set_option (CabCommand *command, GPtrArray *words, int letter, const
     command->version = TRUE;
     break;
   default:
-    add_words (words, argument);
+    cab_command_add_words (words, argument);
     break;
   }
 }

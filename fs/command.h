@@ -33,6 +33,9 @@ gboolean cab_command_parse (int argc, char **argv, CabCommand *out, GError **err
 
 void cab_command_clear (CabCommand *command);
 
+/* Adds what follows -o to @words: "a,b=c\,d" is "a" and "b=c,d"; a backslash takes the meaning of what follows. */
+void cab_command_add_words (GPtrArray *words, const char *text);
+
 /* The text of --help. */
 char *cab_command_help (void);
 

@@ -101,3 +101,51 @@ _cabfs() {
 }
 
 complete -F _cabfs cabfs
+
+# The command, which is the first word that is no option.
+_cabfsctl() {
+  local cur=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} line=${COMP_LINE:0:COMP_POINT} before word
+  word=${line##*[[:blank:]]}
+  before=${line%"$word"}
+  before=${before%"${before##*[![:blank:]]}"}
+  before=${before##*[[:blank:]]}
+  COMPREPLY=()
+  if ((COMP_CWORD == 1)); then
+    mapfile -t COMPREPLY < <(compgen -W 'check fetch purge refresh status -h --help -V --version' -- "$cur")
+    return
+  fi
+  case $before in
+  -c | --config | -o | --options)
+    _cabfs
+    return
+    ;;
+  esac
+  case $word in
+  --config=* | --options=*)
+    _cabfs
+    return
+    ;;
+  -*)
+    case $command in
+    check) mapfile -t COMPREPLY < <(compgen -W '-c --config= -o --options=' -- "$cur") ;;
+    fetch) mapfile -t COMPREPLY < <(compgen -W '-j --jobs=' -- "$cur") ;;
+    purge) mapfile -t COMPREPLY < <(compgen -W '-c --config= -o --options= -e --expired -a --all' -- "$cur") ;;
+    status) mapfile -t COMPREPLY < <(compgen -W '-w --watch -J --json' -- "$cur") ;;
+    esac
+    return
+    ;;
+  esac
+  case $command in
+  check | purge) mapfile -t COMPREPLY < <(compgen -W "$(_cabfs_accounts)" -- "$cur") ;;
+  status)
+    compopt -o filenames 2>/dev/null
+    mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+    ;;
+  fetch | refresh)
+    compopt -o filenames 2>/dev/null
+    mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+    ;;
+  esac
+}
+
+complete -F _cabfsctl cabfsctl
