@@ -29,7 +29,7 @@ static const struct {
     {70011, "The scope is not accepted: try token-version = 1."},
     {7000118,
      "The service is not allowed in this tenant: associate the directory with the Partner Center account."},
-    {700024, "The signed assertion is not valid at this time: is the clock of this machine right?"},
+    {700024, "What the certificate has signed is not valid at this time: is the clock of this machine right?"},
     {700027,
      "The certificate is not the application's: upload it in Microsoft Entra, or use the one that is there."},
     {90033, "Microsoft Entra has a passing fault: try again later."},
