@@ -17,7 +17,8 @@
 #include "fs/ctl-mount.h"
 #include "fs/ctl-text.h"
 
-#define BUFFER    ((gsize) 1 << 20)
+#define BUFFER                                                                                                 \
+  ((gsize) 128 << 10) /* at a time: what the kernel asks a mount for, and often enough for a slow line */
 #define GIVE_BACK ((off_t) 8 << 20) /* bytes of the page cache at a time */
 
 #define QUEUE_MAX    1024 /* paths that the walk is ahead */
@@ -162,8 +163,7 @@ static void walk (CabFetch *self, const char *path) {
 static void *run_walker (void *data) {
   CabFetch *self = data;
   for (guint i = 0; self->paths[i] != NULL && !atomic_load (&self->stopped); i++) {
-    struct stat st;
-    if (lstat (self->paths[i], &st) == 0 && S_ISDIR (st.st_mode))
+    if (cab_ctl_kind (self->paths[i]) == S_IFDIR)
       walk (self, self->paths[i]);
     else
       add_file (self, self->paths[i]);

@@ -2,11 +2,9 @@
 #include "fs/ctl-mount.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
 #include "client/error.h"
@@ -38,9 +36,9 @@ static char *mountpoint_in (const char *line, const char *device) {
 }
 
 /* The last one wins: it lies on top. */
-static char *find_mountpoint (dev_t device) {
+static char *find_mountpoint (guint device_major, guint device_minor) {
   g_autofree char *text = NULL;
-  g_autofree char *wanted = g_strdup_printf ("%u:%u", major (device), minor (device));
+  g_autofree char *wanted = g_strdup_printf ("%u:%u", device_major, device_minor);
   char *found = NULL;
   if (!g_file_get_contents ("/proc/self/mountinfo", &text, NULL, NULL))
     return NULL;
@@ -55,22 +53,36 @@ static char *find_mountpoint (dev_t device) {
   return found;
 }
 
-char *cab_ctl_mount_of (const char *path, GError **error) {
-  struct stat st;
+/* What the kernel knows will do. */
+static gboolean look (const char *path, struct statx *found) {
+  return statx (AT_FDCWD, path, AT_STATX_DONT_SYNC, STATX_TYPE, found) == 0;
+}
+
+mode_t cab_ctl_kind (const char *path) {
+  struct statx found;
+  return look (path, &found) ? found.stx_mode & S_IFMT : 0;
+}
+
+static char *refuse (const char *path, int number, GError **error) {
   g_autofree char *name = cab_ctl_quote (path);
-  if (stat (path, &st) != 0) {
-    if (errno == ENOTCONN)
-      g_set_error (error, CAB_ERROR, CAB_ERROR_FAILED,
-                   "%s: its cabfs has ended and left the mount behind: fusermount3 -u '%s', then mount anew",
-                   name, name);
-    else
-      cab_error_errno (error, "%s", name);
-    return NULL;
-  }
-  g_autofree char *mountpoint = find_mountpoint (st.st_dev);
-  g_autofree char *version = mountpoint != NULL ? cab_ctl_attribute (mountpoint, "version") : NULL;
-  if (version != NULL)
-    return g_steal_pointer (&mountpoint);
-  g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "%s: is in no mount of cabfs", name);
+  if (number == ENOTCONN)
+    g_set_error (error, CAB_ERROR, CAB_ERROR_FAILED,
+                 "%s: its cabfs has ended and left the mount behind: fusermount3 -u '%s', then mount anew",
+                 name, name);
+  else if (number == ENODATA || number == EOPNOTSUPP)
+    g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "%s: is in no mount of cabfs", name);
+  else
+    g_set_error (error, CAB_ERROR, CAB_ERROR_FAILED, "%s: %s", name, g_strerror (number));
   return NULL;
+}
+
+char *cab_ctl_mount_of (const char *path, GError **error) {
+  struct statx found;
+  if (!look (path, &found))
+    return refuse (path, errno, error);
+  g_autofree char *mountpoint = find_mountpoint (found.stx_dev_major, found.stx_dev_minor);
+  if (mountpoint == NULL)
+    return refuse (path, ENODATA, error);
+  g_autofree char *version = cab_ctl_attribute (mountpoint, "version");
+  return version != NULL ? g_steal_pointer (&mountpoint) : refuse (path, errno, error);
 }

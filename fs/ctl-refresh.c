@@ -29,14 +29,13 @@ static char *find_open_cab (char *path) {
 /* The directory whose list is meant: opening a CAB would have its first bytes fetched, and its list is that of the
  * directory it is in. */
 static char *directory_of (const char *path) {
-  struct stat st;
   char *full = realpath (path, NULL);
   g_autofree char *copy = g_strdup (full != NULL ? full : path);
   free (full);
   char *open_cab = find_open_cab (copy);
   if (open_cab != NULL)
     *open_cab = '\0';
-  else if (lstat (copy, &st) == 0 && !S_ISDIR (st.st_mode))
+  else if (cab_ctl_kind (copy) == S_IFREG)
     return g_path_get_dirname (copy);
   return g_steal_pointer (&copy);
 }
