@@ -53,6 +53,7 @@ struct CabCache {
   CabContents *contents;
   CabMembers *members;
   CabStacktraces *stacktraces;
+  char *dir;
   CabEvictOptions evict;
   Clockwork ticker;
   Clockwork janitor;
@@ -225,6 +226,7 @@ CabCache *cab_cache_new (const CabCacheOptions *options, CabClient *client, GErr
     return NULL;
   CabCache *self = g_new0 (CabCache, 1);
   self->client = client;
+  self->dir = g_strdup (options->dir);
   self->store = g_steal_pointer (&store);
   self->pool = cab_pool_new (POOL_THREADS);
   self->evict =
@@ -257,6 +259,7 @@ void cab_cache_free (CabCache *self) {
   cab_pool_free (self->pool); /* writes what is left to write */
   cab_sizes_free (self->sizes);
   cab_store_free (self->store);
+  g_free (self->dir);
   g_free (self);
 }
 
@@ -380,4 +383,22 @@ void cab_cache_member_local (CabCache *self, const CabScope *scope, const CabRec
   look_at (self, scope, record, id != CAB_MEMBER_WHOLE ? &member : NULL, out);
   g_clear_pointer (&out->etag, g_free);
   g_clear_pointer (&out->md5, g_free);
+}
+
+/* --- how it is doing ---------------------------------------------------------------------------------------- */
+
+GArray *cab_cache_downloads (CabCache *self) {
+  return cab_contents_downloads (self->contents, g_get_monotonic_time ());
+}
+
+void cab_cache_state (CabCache *self, CabCacheState *out) {
+  *out = (CabCacheState){.dir = self->dir,
+                         .limit = self->evict.size_limit,
+                         .full = cab_store_is_full (self->store),
+                         .writable = cab_store_is_writable (self->store)};
+  out->known = cab_store_usage (self->store, &out->bytes, &out->files);
+}
+
+GArray *cab_cache_hosts (CabCache *self) {
+  return cab_client_hosts (self->client);
 }

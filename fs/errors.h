@@ -31,6 +31,7 @@ typedef struct {
   char *message;     /* one line */
 } CabFailure;
 
+CabFailure *cab_failure_copy (const CabFailure *self);
 void cab_failure_free (CabFailure *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabFailure, cab_failure_free)

@@ -59,6 +59,11 @@ void cab_fs_attach (CabFs *self, struct fuse_session *se) {
   self->notify = cab_notify_new (se);
 }
 
+void cab_fs_set_waits_func (CabFs *self, void (*func) (gpointer data), gpointer data) {
+  self->waits = func;
+  self->waits_data = data;
+}
+
 void cab_fs_free (CabFs *self) {
   if (self == NULL)
     return;
@@ -98,6 +103,8 @@ CabCall *cab_call_new (fuse_req_t req, const char *operation, CabNode *node, con
   call->node = cab_node_ref (node);
   call->name = g_strdup (name);
   call->parked = cab_park_add (call->fs->park, req);
+  if (call->fs->waits != NULL)
+    call->fs->waits (call->fs->waits_data);
   return call;
 }
 
