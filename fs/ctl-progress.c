@@ -6,6 +6,8 @@
 #define BAR_WIDTH  22
 #define NAME_LEAST 24 /* columns; with less the bar goes */
 
+#define NUMBERS_WIDTH 39 /* of numbers() with all that there can be */
+
 /* A look sooner than this after the last says little. */
 #define STEP_US (G_USEC_PER_SEC / 5)
 
@@ -25,7 +27,7 @@ static char *numbers (const CabProgress *progress) {
   g_autofree char *speed = rate != NULL ? g_strconcat (rate, "/s", NULL) : g_strdup ("");
   g_autofree char *left = progress->left_s >= 0 ? cab_ctl_duration ((guint64) progress->left_s) : g_strdup ("");
   g_string_append_printf (text, "  %12s  %7s", speed, left);
-  return g_string_free (text, FALSE);
+  return g_strchomp (g_string_free (text, FALSE));
 }
 
 char *cab_progress_line (const CabProgress *progress, guint width) {
@@ -34,7 +36,7 @@ char *cab_progress_line (const CabProgress *progress, guint width) {
       cab_ctl_bar (progress->have, progress->size >= 0 ? (guint64) progress->size : G_MAXUINT64, BAR_WIDTH);
   if (width == 0)
     return g_strjoin ("  ", progress->name, bar, right, NULL);
-  guint taken = cab_ctl_columns (right) + 2;
+  guint taken = NUMBERS_WIDTH + 2;
   gboolean with_bar = width >= taken + BAR_WIDTH + 2 + NAME_LEAST;
   taken += with_bar ? BAR_WIDTH + 2 : 0;
   guint room = width > taken ? width - taken : 0;
