@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "fs/ctl.h"
+#include "fs/daemon.h"
 
 /* One try may fail by chance; five of them only keep waiting who wants to know. */
 #define TRIES      2
@@ -36,6 +37,7 @@ int cab_ctl_check (const CabCtlCommand *command) {
     cab_report (&report, CAB_STEP_FAILED, "configuration", "%s", error->message);
     return conclude (&report, command->account.account, FALSE);
   }
+  cab_daemon_harden (FALSE);     /* secrets are in this process */
   cab_log_start (CAB_LOG_ERROR); /* what goes wrong is in the report */
   signal (SIGPIPE, SIG_IGN);     /* of sockets */
   hasten (config);
