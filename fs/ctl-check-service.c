@@ -216,8 +216,7 @@ static gboolean check_bytes (Check *self, const CabScope *scope, const CabRecord
   g_autoptr (CabBlob) blob = cab_blob_new (self->client, scope, record);
   g_auto (Answer) answer;
   answer_init (&answer);
-  g_autoptr (CabTransfer) transfer =
-      cab_blob_get (blob, 0, FIRST_BYTES, NULL, CAB_PRIORITY_READER, &sink, &answer);
+  cab_transfer_unref (cab_blob_get (blob, 0, FIRST_BYTES, NULL, CAB_PRIORITY_READER, &sink, &answer));
   gboolean ok = answer_wait (&answer);
   g_autofree char *size = cab_ctl_size (answer.size);
   if (ok)

@@ -175,7 +175,7 @@ int cab_ctl_status (const CabCtlCommand *command) {
   Watch self = {.command = command, .screen = cab_screen_new ()};
   self.path = g_build_filename (command->paths[0], STATUS_FILE, NULL);
   gboolean ok = command->watch ? watch (&self, &error) : show (&self, &error);
-  if (!ok)
+  if (error != NULL)
     cab_ctl_complain (command, "%s", error->message);
   cab_screen_free (self.screen);
   g_free (self.path);
