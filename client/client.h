@@ -117,9 +117,9 @@ typedef void (*CabLookDone) (gpointer data, const GError *error);
 /* Has a token, asked for if none is at hand.  Errors: as those of the calls that need one. */
 void cab_client_look_token (CabClient *self, CabLookDone done, gpointer data);
 
-/* @ahead_s: seconds that a host's clock is before ours, of the login and the API host the one that differs more; 0 as
- * long as none has answered. */
-typedef void (*CabClockDone) (gpointer data, gint64 ahead_s);
+/* @ahead_s: seconds that a host's clock is before ours, of the login and the API host the one that differs more.
+ * @heard: FALSE as long as none has answered. */
+typedef void (*CabClockDone) (gpointer data, gboolean heard, gint64 ahead_s);
 void cab_client_look_clock (CabClient *self, CabClockDone done, gpointer data);
 
 /* @host: "host" or "host:port" of the CAB's present address, which may be used; NULL with @error. */

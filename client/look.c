@@ -47,7 +47,9 @@ static void look_at_clocks (gpointer data) {
   g_autofree ClockLook *self = data;
   gint64 login = ahead (self->client, self->client->options.login_url);
   gint64 api = ahead (self->client, self->client->options.api_url);
-  self->done (self->data, ABS (login) > ABS (api) ? login : api);
+  gboolean heard = cab_http_heard (self->client->api_http, CAB_LANE_LOGIN) != 0 ||
+                   cab_http_heard (self->client->api_http, CAB_LANE_API) != 0;
+  self->done (self->data, heard, ABS (login) > ABS (api) ? login : api);
   cab_client_end (self->client);
 }
 

@@ -39,21 +39,18 @@ static const struct {
      "A Conditional Access policy of the tenant blocks this: ask its administrator, with the correlation id."},
 };
 
-static guint number_after (const char *message, const char *word) {
+static guint aadsts_of (const char *message) {
+  static const char word[] = "AADSTS";
   const char *found = strstr (message, word);
   return found != NULL ? (guint) strtoul (found + strlen (word), NULL, 10) : 0;
 }
 
-guint cab_advice_status (const GError *error) {
-  return number_after (error->message, "HTTP status ");
-}
-
-static const char *of_login (const GError *error) {
-  guint code = number_after (error->message, "AADSTS");
+static const char *of_login (const GError *error, int status) {
+  guint code = aadsts_of (error->message);
   for (guint i = 0; i < G_N_ELEMENTS (logins); i++)
     if (logins[i].aadsts == code)
       return logins[i].advice;
-  if (cab_advice_status (error) == 404)
+  if (status == 404)
     return "login-url or tenant is mistyped, or a proxy answers in place of the login host.";
   return code != 0 ? "The AADSTS code is explained at https://login.microsoftonline.com/error; the tenant's "
                      "administrator finds the request by its correlation id."
@@ -62,7 +59,7 @@ static const char *of_login (const GError *error) {
 
 /* --- what the others say ------------------------------------------------------------------------------------------ */
 
-static const char *of_list (guint status) {
+static const char *of_list (int status) {
   switch (status) {
   case 401:
     return "The service does not take the token: add the Entra application to the Partner Center account "
@@ -86,7 +83,7 @@ static const char *of_list (guint status) {
   }
 }
 
-static const char *of_address (const GError *error, guint status) {
+static const char *of_address (const GError *error, int status) {
   if (status == 401 || status == 403)
     return "The token is good, it was taken for the lists, but this call refuses it. It is known to refuse "
            "app-only tokens "
@@ -103,7 +100,7 @@ static const char *of_address (const GError *error, guint status) {
   return of_list (status);
 }
 
-static const char *of_blob (const GError *error, guint status) {
+static const char *of_blob (const GError *error, int status) {
   if (strstr (error->message, "blob-hosts") != NULL)
     return of_address (error, 0);
   if (status == 403 && strstr (error->message, "SourceIP") != NULL)
@@ -138,11 +135,11 @@ static const char *of_network (const GError *error) {
 }
 
 const char *cab_advice (CabWhere where, const GError *error) {
-  guint status = cab_advice_status (error);
+  int status = cab_error_answer (error).status;
   const char *advice = NULL;
   gboolean about_token = strstr (error->message, "access token: ") != NULL;
   if (where == CAB_AT_TOKEN || about_token)
-    advice = of_login (error);
+    advice = of_login (error, status);
   else if (where == CAB_AT_LIST)
     advice = of_list (status);
   else if (where == CAB_AT_ADDRESS)

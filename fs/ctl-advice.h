@@ -18,11 +18,8 @@ typedef enum {
   CAB_AT_BLOB,    /* the bytes of a CAB: the blob host is asked */
 } CabWhere;
 
-/* The message is that of error.h, which has "HTTP status N" and "AADSTSn" where a service said so.  Static, or NULL
- * where there is no more to say than the message has. */
+/* By the answer that @error carries (error.h), and by "AADSTSn" in its message.  Static, or NULL where there is no more to
+ * say than the message has. */
 const char *cab_advice (CabWhere where, const GError *error);
-
-/* The HTTP status in a message, 0 if there is none: nobody answered. */
-guint cab_advice_status (const GError *error);
 
 #endif

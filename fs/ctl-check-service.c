@@ -44,6 +44,7 @@ typedef struct {
   GError *error;       /* owned */
   CabRecords *records; /* owned */
   char *host;          /* owned */
+  gboolean heard;
   gint64 ahead_s;
   guint64 size;  /* of the blob */
   guint64 bytes; /* that came */
@@ -83,8 +84,9 @@ static void looked (gpointer data, const GError *error) {
   answer_end (data, error);
 }
 
-static void clock_told (gpointer data, gint64 ahead_s) {
+static void clock_told (gpointer data, gboolean heard, gint64 ahead_s) {
   Answer *self = data;
+  self->heard = heard;
   self->ahead_s = ahead_s;
   answer_end (self, NULL);
 }
@@ -147,16 +149,17 @@ static void report_clock (Check *self, gint64 ahead_s) {
       "wrong days, and CABs leave the cache too early or too late.");
 }
 
-/* Once, as soon as anybody has answered; an error that has a status is an answer as well. */
-static void check_clock (Check *self, const GError *error) {
+/* Once, as soon as anybody has answered, be it with an error. */
+static void check_clock (Check *self) {
   g_auto (Answer) answer;
   answer_init (&answer);
-  if (self->clock_told || (error != NULL && cab_advice_status (error) == 0))
+  if (self->clock_told)
     return;
   cab_client_look_clock (self->client, clock_told, &answer);
   answer_wait (&answer);
-  self->clock_told = TRUE;
-  report_clock (self, answer.ahead_s);
+  self->clock_told = answer.heard;
+  if (answer.heard)
+    report_clock (self, answer.ahead_s);
 }
 
 static gboolean check_token (Check *self) {
@@ -165,7 +168,6 @@ static gboolean check_token (Check *self) {
   answer_init (&answer);
   cab_client_look_token (self->client, looked, &answer);
   gboolean ok = answer_wait (&answer);
-  gboolean asked = options->token_file == NULL && options->token_command == NULL;
   if (ok)
     cab_report (self->report, CAB_STEP_OK, "token", "%s",
                 options->token_file != NULL      ? "from token-file"
@@ -173,8 +175,7 @@ static gboolean check_token (Check *self) {
                                                  : "given by the login host");
   else
     report_failure (self, CAB_AT_TOKEN, "token", answer.error);
-  if (asked)
-    check_clock (self, answer.error);
+  check_clock (self);
   return ok;
 }
 
@@ -186,7 +187,7 @@ static CabRecords *check_list (Check *self, const CabScope *scope, const char *w
   answer_init (&answer);
   cab_client_list (self->client, scope, &sink, &answer);
   gboolean ok = answer_wait (&answer);
-  check_clock (self, answer.error);
+  check_clock (self);
   if (!ok)
     report_failure (self, CAB_AT_LIST, name, answer.error);
   else
@@ -281,7 +282,7 @@ static guint check_products (Check *self, const char *family) {
   answer_init (&answer);
   cab_client_list (self->client, &scope, &sink, &answer);
   gboolean ok = answer_wait (&answer);
-  check_clock (self, answer.error);
+  check_clock (self);
   if (!ok) {
     cab_report (self->report, CAB_STEP_WARNING, "discover", "%s: %s", family, answer.error->message);
     cab_report_advice (cab_advice (CAB_AT_LIST, answer.error));

@@ -61,6 +61,10 @@ static void add_downloads (GPtrArray *lines, json_t *downloads, guint width) {
   }
 }
 
+static const char *files_of (gint64 n) {
+  return n == 1 ? "file" : "files";
+}
+
 static void add_cache (GPtrArray *lines, json_t *cache) {
   if (!json_is_object (cache))
     return;
@@ -70,12 +74,13 @@ static void add_cache (GPtrArray *lines, json_t *cache) {
   g_autofree char *bytes = size_of (cache, "bytes");
   g_autofree char *most = size_of (cache, "limit");
   g_autofree char *gone = size_of (cache, "evictedBytes");
-  add (lines, "Cache: %s%s%s in %" G_GINT64_FORMAT " files, %s", bytes, limit > 0 ? " of " : "",
-       limit > 0 ? most : "", MAX (files, 0), directory);
+  add (lines, "Cache: %s%s%s in %" G_GINT64_FORMAT " %s, %s", bytes, limit > 0 ? " of " : "",
+       limit > 0 ? most : "", MAX (files, 0), files_of (files), directory);
   if (evicted > 0)
-    add (lines, "  %" G_GINT64_FORMAT " files (%s) removed, expired or for want of room", evicted, gone);
+    add (lines, "  %" G_GINT64_FORMAT " %s (%s) removed, expired or for want of room", evicted,
+         files_of (evicted), gone);
   if (damaged > 0)
-    add (lines, "  %" G_GINT64_FORMAT " files were damaged and are fetched again", damaged);
+    add (lines, "  %" G_GINT64_FORMAT " damaged %s, to be fetched again", damaged, files_of (damaged));
   if (!cab_json_get_bool (cache, "writable", TRUE))
     add (lines, "  it cannot be written: nothing is kept");
 }

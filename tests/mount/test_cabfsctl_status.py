@@ -71,7 +71,7 @@ Downloads: 2
   /new.cab  [--------------------]               0 B
 Cache: 3.0 GiB of 10.0 GiB in 34 files, /home/anna/.cache/cabfs/contoso
   2 files (5.0 MiB) removed, expired or for want of room
-  1 files were damaged and are fetched again
+  1 damaged file, to be fetched again
   it cannot be written: nothing is kept
 Bytes: 1.5 KiB downloaded, 12 B served
 Requests: token 1, hits 5 (2 failed), new 7
