@@ -86,13 +86,12 @@ gboolean cab_upkeep_look (const char *dir, CabUpkeepLook *out, GError **error) {
     return cab_error_errno (error, "cache directory %s: %s", dir, path) != NULL;
   if (!look_at (fd, path, out, error))
     return FALSE;
-  out->ours = TRUE;
   if (!out->there || !out->writable || is_empty (fd))
     return TRUE;
   CabStore *store = cab_store_open (dir, error);
-  out->ours = store != NULL;
+  gboolean ours = store != NULL;
   cab_store_free (store);
-  return out->ours;
+  return ours;
 }
 
 /* --- removing ----------------------------------------------------------------------------------------------- */

@@ -14,13 +14,12 @@ typedef struct {
   gboolean there;     /* FALSE: it would be made; the rest is of the directory that it would be made in */
   gboolean writable;  /* by us, tried */
   char *why;          /* not writable: the system's word; to be freed */
-  gboolean ours;      /* it is empty, or what is in it is a cache's, of this version */
   guint mode;         /* permissions */
   guint64 free_bytes; /* of the file system, for us */
   guint64 total_bytes;
 } CabUpkeepLook;
 
-/* Changes nothing, but for a file that is gone again. */
+/* Changes nothing, but for a file that is gone again.  INVALID: what is in it is not a cache's, or of another version. */
 gboolean cab_upkeep_look (const char *dir, CabUpkeepLook *out, GError **error);
 
 typedef struct {

@@ -24,9 +24,9 @@
 #define QUEUE_MAX    1024 /* paths that the walk is ahead */
 #define OUTCOMES_MAX 1024
 
-/* A file that came is complete a moment later, when its MD5 was compared. */
-#define SETTLE_TRIES   100
-#define SETTLE_STEP_NS (50 * 1000 * 1000)
+/* The last byte of a member is there a moment before the member is complete. */
+#define SETTLE_TRIES   40
+#define SETTLE_STEP_NS (25 * 1000 * 1000)
 
 #define OPEN_CAB ".cab.d"
 
@@ -53,6 +53,7 @@ struct CabFetch {
   pthread_t walker;
   gboolean walking; /* it was started */
   atomic_bool stopped;
+  atomic_bool unkept; /* something was read that the cache did not keep */
   atomic_ullong bytes;
   pthread_mutex_t lock;
   pthread_cond_t changed; /* any of what follows */
@@ -214,15 +215,19 @@ static gboolean is_cached (const char *path) {
   return g_strcmp0 (state, "cached") == 0;
 }
 
-/* While it is open: what is not kept in the cache is kept no longer. */
+/* While it is open: what is not kept in the cache is kept no longer.  Once the cache keeps nothing, nobody waits for it
+ * with each file. */
 static gboolean settle (CabFetch *self, const char *path) {
   static const struct timespec step = {.tv_nsec = SETTLE_STEP_NS};
-  for (guint i = 0; i < SETTLE_TRIES && !atomic_load (&self->stopped); i++) {
+  guint tries = atomic_load (&self->unkept) ? 1 : SETTLE_TRIES;
+  for (guint i = 0; i < tries && !atomic_load (&self->stopped); i++) {
     if (is_cached (path))
       return TRUE;
     nanosleep (&step, NULL);
   }
-  return is_cached (path);
+  gboolean kept = is_cached (path);
+  atomic_store (&self->unkept, !kept);
+  return kept;
 }
 
 static void fetch_open (Worker *self, const char *path, int fd, char *buffer) {
