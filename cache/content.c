@@ -20,6 +20,12 @@ CabContents *cab_contents_new (const CabContentsOptions *options) {
   return self;
 }
 
+void cab_contents_change (CabContents *self, guint64 read_ahead, guint64 size_limit, guint timeout_ms) {
+  atomic_store (&self->options.read_ahead, read_ahead);
+  atomic_store (&self->options.size_limit, size_limit);
+  atomic_store (&self->options.timeout_ms, timeout_ms);
+}
+
 void cab_contents_free (CabContents *self) {
   if (self == NULL)
     return;

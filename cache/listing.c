@@ -75,6 +75,11 @@ CabListings *cab_listings_new (const CabListingsOptions *options) {
   return self;
 }
 
+void cab_listings_change (CabListings *self, gint64 ttl_s, guint timeout_ms) {
+  atomic_store (&self->options.ttl_s, ttl_s);
+  atomic_store (&self->options.timeout_ms, timeout_ms);
+}
+
 void cab_listings_free (CabListings *self) {
   if (self == NULL)
     return;

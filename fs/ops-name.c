@@ -43,7 +43,7 @@ static void on_products (gpointer data) {
 static void lookup_application (CabFs *fs, fuse_req_t req, CabNode *root, const char *name) {
   gboolean listed = cab_fs_is_listed (fs, name);
   if (!listed && !cab_name_is_application (name)) {
-    cab_reply_missing (fs, req, CAB_NEVER_S);
+    cab_reply_missing (fs, req, CAB_ABSENT_S); /* it may be configured one day */
     return;
   }
   if (listed || !fs->options->discover) {

@@ -19,8 +19,14 @@
 #include "fs/tree.h"
 
 struct CabFs {
+  /* Another one after cab_fs_change(): who needs two things of it takes the pointer once. */
+  const CabFsOptions *_Atomic options;
+  char **_Atomic configured; /* applicationIds that are listed, sorted; those of before are in `outdated` */
+  _Atomic double ttl;        /* seconds the kernel may keep names and attributes */
+  atomic_uint changes;       /* of `options` so far */
+  GPtrArray *outdated;       /* lock: of char **, owned */
+
   CabCache *cache; /* all set before the first operation */
-  const CabFsOptions *options;
   CabTree *tree;
   CabReached *reached;
   CabMissing *missing;
@@ -28,9 +34,7 @@ struct CabFs {
   CabPark *park;
   CabNotify *notify;
   CabErrors *errors;
-  char **configured; /* applicationIds that are listed, sorted */
   struct timespec started;
-  double ttl; /* seconds the kernel may keep names and attributes */
 
   pthread_mutex_t lock;
   GHashTable
@@ -119,7 +123,8 @@ void cab_reply_missing (CabFs *fs, fuse_req_t req, double timeout);
 /* Replies to an opendir.  @dir is taken over; @version: another one whenever the entries are other ones. */
 void cab_reply_dir (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabDir *dir, guint64 version);
 
-/* Forgets the listing that @node is, or stands in; of the root, all.  @done runs when the kernel has forgotten too. */
+/* Forgets the listing that @node is, or stands in; of the root, all.  @done, which may be NULL, runs
+ * when the kernel has forgotten too. */
 void cab_fs_refresh (CabFs *fs, CabNode *node, void (*done) (gpointer data), gpointer data);
 
 /* Within an open CAB (ops-member.c): lookup, opendir, open of a member, and the size of one that its archive does not

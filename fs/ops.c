@@ -36,19 +36,24 @@ static char **configured_names (const CabFsOptions *options) {
   return (char **) g_ptr_array_free (names, FALSE);
 }
 
+static double kernel_ttl (const CabFsOptions *options) {
+  return (double) MIN (options->listing_ttl_s, TTL_MAX_S);
+}
+
 CabFs *cab_fs_new (CabCache *cache, const CabFsOptions *options) {
   CabFs *self = g_new0 (CabFs, 1);
   self->cache = cache;
-  self->options = options;
+  atomic_init (&self->options, options);
+  atomic_init (&self->configured, configured_names (options));
+  atomic_init (&self->ttl, kernel_ttl (options));
+  self->outdated = g_ptr_array_new_with_free_func ((GDestroyNotify) g_strfreev);
   self->tree = cab_tree_new ();
   self->reached = cab_reached_new ();
   self->missing = cab_missing_new ();
   self->products = cab_products_new (cache);
   self->park = cab_park_new ();
   self->errors = cab_errors_new ();
-  self->configured = configured_names (options);
   clock_gettime (CLOCK_REALTIME, &self->started);
-  self->ttl = (double) MIN (options->listing_ttl_s, TTL_MAX_S);
   pthread_mutex_init (&self->lock, NULL);
   self->open_files = g_hash_table_new_full (NULL, NULL, cab_file_free, NULL);
   self->open_dirs = g_hash_table_new_full (NULL, NULL, (GDestroyNotify) cab_dir_free, NULL);
@@ -72,16 +77,43 @@ void cab_fs_free (CabFs *self) {
   cab_products_free (self->products);
   cab_errors_free (self->errors);
   g_strfreev (self->configured);
+  g_ptr_array_unref (self->outdated);
   pthread_mutex_destroy (&self->lock);
   g_free (self);
 }
 
+/* The kernel may know the names for a while yet: what they are taken for is another thing at once. */
+static void set_families (CabFs *self) {
+  g_autoptr (CabNode) root = cab_tree_root (self->tree);
+  g_autoptr (GArray) inodes = cab_tree_known (self->tree, root);
+  for (guint i = 0; i < inodes->len; i++) {
+    g_autoptr (CabNode) node = cab_tree_get (self->tree, g_array_index (inodes, guint64, i));
+    if (node != NULL && node->kind == CAB_NODE_APPLICATION)
+      atomic_store (&node->family, cab_fs_family_of (self, node->name));
+  }
+}
+
+void cab_fs_change (CabFs *self, const CabFsOptions *options) {
+  atomic_store (&self->options, options);
+  atomic_store (&self->ttl, kernel_ttl (options));
+  char **before = atomic_exchange (&self->configured, configured_names (options));
+  {
+    CAB_LOCK_SCOPE (&self->lock);
+    g_ptr_array_add (self->outdated, before);
+  }
+  atomic_fetch_add (&self->changes, 1);
+  set_families (self);
+  g_autoptr (CabNode) root = cab_tree_root (self->tree);
+  cab_fs_refresh (self, root, NULL, NULL);
+}
+
 const char *cab_fs_family_of (CabFs *fs, const char *application) {
-  for (guint i = 0; i < fs->options->n_applications; i++)
-    if (strcmp (fs->options->applications[i].id, application) == 0)
-      return fs->options->applications[i].family;
+  const CabFsOptions *options = fs->options;
+  for (guint i = 0; i < options->n_applications; i++)
+    if (strcmp (options->applications[i].id, application) == 0)
+      return options->applications[i].family;
   const char *family = cab_products_family (fs->products, application);
-  return family != NULL ? family : fs->options->default_family;
+  return family != NULL ? family : options->default_family;
 }
 
 gboolean cab_fs_is_listed (CabFs *fs, const char *application) {

@@ -27,6 +27,10 @@ void cab_fs_attach (CabFs *self, struct fuse_session *se);
 /* The cache was stopped, so nothing is parked; files and directories that were left open are closed. */
 void cab_fs_free (CabFs *self);
 
+/* From now on @options counts: what is listed, how, and for whom.  Owner, modes and whether there are open CABs at all
+ * stay.  What was listed is asked for again.  @options must outlive the CabFs, and so must those before.  Any thread. */
+void cab_fs_change (CabFs *self, const CabFsOptions *options);
+
 /* The operation table, static; the user data of the session is the CabFs. */
 const struct fuse_lowlevel_ops *cab_fs_operations (void);
 
