@@ -115,6 +115,8 @@ static void end (Parts *parts) {
   cab_reload_stop (parts->reload);
   if (parts->cache != NULL)
     cab_cache_stop (parts->cache);
+  if (parts->fs != NULL)
+    cab_fs_detach (parts->fs);
   if (parts->session != NULL)
     cab_session_unmount (parts->session);
   cab_fs_free (parts->fs);

@@ -64,10 +64,14 @@ void cab_fs_attach (CabFs *self, struct fuse_session *se) {
   self->notify = cab_notify_new (se);
 }
 
+void cab_fs_detach (CabFs *self) {
+  cab_notify_free (g_steal_pointer (&self->notify));
+}
+
 void cab_fs_free (CabFs *self) {
   if (self == NULL)
     return;
-  cab_notify_free (self->notify);
+  cab_fs_detach (self);
   cab_park_free (self->park);
   g_hash_table_unref (self->open_files);
   g_hash_table_unref (self->open_dirs);

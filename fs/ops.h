@@ -24,6 +24,10 @@ CabFs *cab_fs_new (CabCache *cache, const CabFsOptions *options);
 /* For notifications: @se must be there until cab_fs_free(). */
 void cab_fs_attach (CabFs *self, struct fuse_session *se);
 
+/* Nothing is said to the kernel any more.  When the cache was stopped, and before the session is unmounted, which closes
+ * what notifications are written to. */
+void cab_fs_detach (CabFs *self);
+
 /* The cache was stopped, so nothing is parked; files and directories that were left open are closed. */
 void cab_fs_free (CabFs *self);
 
