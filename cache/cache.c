@@ -294,6 +294,10 @@ gboolean cab_cache_peek_list (CabCache *self, const CabScope *scope, CabReach re
   return cab_listings_peek (self->listings, scope, reach, listing);
 }
 
+GError *cab_cache_list_failure (CabCache *self, const CabScope *scope, gint64 *when) {
+  return cab_listings_failure (self->listings, scope, when);
+}
+
 void cab_cache_expire_list (CabCache *self, const CabScope *scope) {
   if (scope != NULL)
     cab_listings_expire (self->listings, scope);

@@ -72,6 +72,10 @@ void cab_cache_list (CabCache *self, const CabScope *scope, CabReach reach, CabL
  * reference. */
 gboolean cab_cache_peek_list (CabCache *self, const CabScope *scope, CabReach reach, CabListing *listing);
 
+/* Why the services did not give the list when they were asked last, and when that was (Unix seconds); NULL if they did, or
+ * were not asked.  There may be an older list all the same. */
+GError *cab_cache_list_failure (CabCache *self, const CabScope *scope, gint64 *when);
+
 /* What is known of @scope, or with NULL of every scope, is old from now on: who asks next waits for an answer that the
  * services begin after this call.  Where none comes, the last good list is given, as stale; nothing is thrown away. */
 void cab_cache_expire_list (CabCache *self, const CabScope *scope);

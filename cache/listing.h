@@ -42,6 +42,9 @@ void cab_listings_get (CabListings *self, const CabScope *scope, CabReach reach,
                        gpointer data);
 gboolean cab_listings_peek (CabListings *self, const CabScope *scope, CabReach reach, CabListing *listing);
 
+/* As cab_cache_list_failure(). */
+GError *cab_listings_failure (CabListings *self, const CabScope *scope, gint64 *when);
+
 /* As cab_cache_expire_list(). */
 void cab_listings_expire (CabListings *self, const CabScope *scope);
 void cab_listings_expire_all (CabListings *self);

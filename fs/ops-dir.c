@@ -47,6 +47,7 @@ void cab_reply_dir (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabD
     g_hash_table_add (fs->open_dirs, dir);
   }
   info->fh = (guint64) (gsize) dir;
+  cab_fs_settle (fs, "list", cab_dir_node (dir), NULL);
   if (!same)
     cab_notify_attributes (fs->notify, cab_dir_node (dir)->ino); /* its date is that of the newest entry */
   if (fuse_reply_open (req, info) != 0)

@@ -89,6 +89,7 @@ static void reply_opened (CabCall *call, const CabFile *opened) {
   fuse_req_t req = cab_call_take (call);
   CabFile *file = g_memdup2 (opened, sizeof *opened);
   file->node = cab_node_ref (call->node);
+  cab_fs_settle (call->fs, call->operation, call->node, NULL);
   if (req == NULL)
     cab_file_free (file);
   else if (file->text != NULL)
@@ -159,6 +160,7 @@ static void on_read (gpointer data, const void *bytes, gsize len, const GError *
     cab_call_fail (call, error);
     return;
   }
+  cab_fs_settle (call->fs, call->operation, call->node, NULL);
   fuse_req_t req = cab_call_take (call);
   if (req != NULL)
     fuse_reply_buf (req, bytes, len);

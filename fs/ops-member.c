@@ -34,7 +34,7 @@ static void reply_name (CabFs *fs, fuse_req_t req, CabNode *node, const char *na
   } else if (cab_member_list_has_directory (members, path)) {
     seed = cab_dir_folder_seed (cab, name);
   } else {
-    cab_reply_missing (fs, req, CAB_MISSING_S);
+    cab_reply_missing (fs, req, node, name, CAB_MISSING_S);
     return;
   }
   cab_reply_node (fs, req, node, &seed);
@@ -61,7 +61,7 @@ static void on_trace (gpointer data, GBytes *text, const GError *error) {
     seed.size = g_bytes_get_size (text);
     cab_reply_node (call->fs, req, call->node, &seed);
   } else if (req != NULL && g_error_matches (error, CAB_ERROR, CAB_ERROR_NOT_FOUND)) {
-    cab_reply_missing (call->fs, req, CAB_MISSING_S);
+    cab_reply_missing (call->fs, req, call->node, call->name, CAB_MISSING_S);
   } else if (req != NULL) {
     cab_reply_error (req, call->operation, call->node, call->name, error);
   }

@@ -79,6 +79,10 @@ void cab_call_fail (CabCall *call, const GError *error);
 void cab_reply_error (fuse_req_t req, const char *operation, const CabNode *node, const char *name,
                       const GError *error);
 
+/* @operation has succeeded on @node, or on @name in it, which may be NULL: what failed there before is settled, and so is
+ * what comes before that operation, in this order: "lookup", "stat", "open", "read"; and "list". */
+void cab_fs_settle (CabFs *fs, const char *operation, const CabNode *node, const char *name);
+
 /* How far the caller of @req may have us go: CAB_REACH_LOCAL for programs of the `deny` list. */
 CabReach cab_fs_reach (CabFs *fs, fuse_req_t req);
 
@@ -112,7 +116,7 @@ gboolean cab_fs_is_listed (CabFs *fs, const char *application);
 
 /* Replies to a lookup: with the node of @seed, or that there is none, which may be believed for @timeout seconds. */
 void cab_reply_node (CabFs *fs, fuse_req_t req, CabNode *parent, const CabNodeSeed *seed);
-void cab_reply_missing (CabFs *fs, fuse_req_t req, double timeout);
+void cab_reply_missing (CabFs *fs, fuse_req_t req, const CabNode *parent, const char *name, double timeout);
 
 /* What can never be there, what is not there now, and what is answered from memory and may be there once a listing was
  * asked for again: seconds. */

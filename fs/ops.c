@@ -166,13 +166,27 @@ void cab_call_fail (CabCall *call, const GError *error) {
   cab_call_free (call);
 }
 
+static char *path_in (const CabNode *node, const char *name) {
+  g_autofree char *directory = cab_node_path (node);
+  return g_strconcat (directory, name != NULL && node->parent != NULL ? "/" : "", name, NULL);
+}
+
+void cab_fs_settle (CabFs *fs, const char *operation, const CabNode *node, const char *name) {
+  static const char *const order[] = {"list", "read", "open", "stat", "lookup", NULL};
+  if (G_LIKELY (cab_errors_are_settled (fs->errors)))
+    return;
+  guint from = 0;
+  while (strcmp (order[from], operation) != 0)
+    from++;
+  g_autofree char *path = path_in (node, name);
+  cab_errors_settle (fs->errors, path, order + from);
+}
+
 void cab_reply_error (fuse_req_t req, const char *operation, const CabNode *node, const char *name,
                       const GError *error) {
   CabFs *fs = fuse_req_userdata (req);
   int number = cab_errno_from_error (error);
-  g_autofree char *directory = cab_node_path (node);
-  const char *slash = name != NULL && node->parent != NULL ? "/" : "";
-  g_autofree char *path = g_strconcat (directory, slash, name, NULL);
+  g_autofree char *path = path_in (node, name);
   /* That something is not there, or that the mount ends, is no failure of ours. */
   gboolean quiet = number == ENOENT || number == EINTR;
   g_log (G_LOG_DOMAIN, quiet ? G_LOG_LEVEL_INFO : G_LOG_LEVEL_WARNING, "%s %s: %s (%s)", operation, path,
