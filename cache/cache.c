@@ -53,6 +53,7 @@ struct CabCache {
   CabContents *contents;
   CabMembers *members;
   CabStacktraces *stacktraces;
+  char *dir;
   pthread_mutex_t evict_lock;
   CabEvictOptions evict; /* evict_lock */
   Clockwork ticker;
@@ -235,6 +236,7 @@ CabCache *cab_cache_new (const CabCacheOptions *options, CabClient *client, GErr
     return NULL;
   CabCache *self = g_new0 (CabCache, 1);
   self->client = client;
+  self->dir = g_strdup (options->dir);
   self->store = g_steal_pointer (&store);
   self->pool = cab_pool_new (POOL_THREADS);
   pthread_mutex_init (&self->evict_lock, NULL);
@@ -280,6 +282,7 @@ void cab_cache_free (CabCache *self) {
   cab_sizes_free (self->sizes);
   cab_store_free (self->store);
   pthread_mutex_destroy (&self->evict_lock);
+  g_free (self->dir);
   g_free (self);
 }
 
@@ -407,4 +410,27 @@ void cab_cache_member_local (CabCache *self, const CabScope *scope, const CabRec
   look_at (self, scope, record, id != CAB_MEMBER_WHOLE ? &member : NULL, out);
   g_clear_pointer (&out->etag, g_free);
   g_clear_pointer (&out->md5, g_free);
+}
+
+/* --- how it is doing ---------------------------------------------------------------------------------------- */
+
+GArray *cab_cache_downloads (CabCache *self) {
+  return cab_contents_downloads (self->contents, g_get_monotonic_time ());
+}
+
+void cab_cache_state (CabCache *self, CabCacheState *out) {
+  guint64 limit;
+  {
+    CAB_LOCK_SCOPE (&self->evict_lock);
+    limit = self->evict.size_limit;
+  }
+  *out = (CabCacheState){.dir = self->dir,
+                         .limit = limit,
+                         .full = cab_store_is_full (self->store),
+                         .writable = cab_store_is_writable (self->store)};
+  out->known = cab_store_usage (self->store, &out->bytes, &out->files);
+}
+
+GArray *cab_cache_hosts (CabCache *self) {
+  return cab_client_hosts (self->client);
 }

@@ -187,4 +187,35 @@ void cab_cache_local (CabCache *self, const CabScope *scope, const CabRecord *re
 void cab_cache_member_local (CabCache *self, const CabScope *scope, const CabRecord *record, CabMemberId id,
                              CabLocal *out);
 
+/* --- how it is doing ---------------------------------------------------------------------------------------- */
+
+/* A CAB that somebody waits for, or that is being fetched ahead of somebody. */
+typedef struct {
+  char *application, *failure, *id; /* under whichever of its names it was opened first */
+  gboolean has_size;                /* FALSE: the host has not answered yet */
+  guint64 size;
+  guint64 cached;    /* bytes of it that are here */
+  guint64 rate;      /* bytes a second that came in the last few */
+  guint readers;     /* reads and opens that wait */
+  guint connections; /* ranges that are on the way, or asked for */
+} CabDownload;
+
+/* All of them at this moment, in no order: an array of CabDownload, for the caller to unref. */
+GArray *cab_cache_downloads (CabCache *self);
+
+typedef struct {
+  const char *dir;   /* the cache's */
+  gboolean known;    /* FALSE: nobody has counted yet what is there */
+  guint64 bytes;     /* on disk, of all that share the directory: as counted of late, and what we wrote since */
+  guint64 files;     /* CABs and members, likewise */
+  guint64 limit;     /* bytes; 0: none */
+  gboolean full;     /* nothing is kept until there is room */
+  gboolean writable; /* FALSE: the last try to write failed, for another reason */
+} CabCacheState;
+
+void cab_cache_state (CabCache *self, CabCacheState *out);
+
+/* As cab_client_hosts(). */
+GArray *cab_cache_hosts (CabCache *self);
+
 #endif

@@ -7,6 +7,7 @@
 
 #include "cache/content.h"
 #include "cache/plan.h"
+#include "cache/rate.h"
 #include "client/sync.h"
 
 struct CabContents {
@@ -95,6 +96,7 @@ struct CabContent {
   CabPlan plan;
   CabZone ahead; /* of the latest read: what it asked for that had no connection yet is begun when one is free */
   gint64 progress_us;
+  CabRate rate;    /* of what streams bring */
   GError *trouble; /* why a read that waited failed; NULL if none did since the last byte */
   gint64 trouble_us;
   guint64 unsaved; /* bytes that no map speaks of */

@@ -102,6 +102,9 @@ guint64 cab_contents_bytes_on_disk (CabContents *self, const CabRecord *record, 
 void cab_contents_look_at_disk (CabContents *self, const CabScope *scope, const CabRecord *record,
                                 const CabMemberSpec *member, CabLocal *out);
 
+/* What is on the way: of CabDownload, for the caller to unref. */
+GArray *cab_contents_downloads (CabContents *self, gint64 now_us);
+
 /* Ends the waits that have been without progress for too long.  @now_us: monotonic. */
 void cab_contents_tick (CabContents *self, gint64 now_us);
 

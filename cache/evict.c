@@ -172,6 +172,7 @@ static gboolean remove_entry (CabStore *store, const CabEvictEntry *entry, gbool
   if (unlinkat (storefd, data, 0) < 0)
     return FALSE;
   cab_metric_add (CAB_METRIC_CABS_EVICTED, 1);
+  cab_metric_add (CAB_METRIC_BYTES_EVICTED, entry->bytes);
   return TRUE;
 }
 
@@ -207,6 +208,7 @@ static void tell_full (CabStore *store, gboolean full, guint64 left) {
 
 guint64 cab_evict_sweep (CabStore *store, const CabEvictOptions *options, gint64 now) {
   g_autoptr (GPtrArray) dirs = g_ptr_array_new_with_free_func (g_free);
+  cab_store_mark (store);
   g_autoptr (GArray) entries = scan (store, now, dirs);
   guint64 reserved = cab_store_reserved (store);
   CabEvictLimits limits = {options->size_limit, 0, missing_space (store, options, 0), options->keep_s};
@@ -215,15 +217,18 @@ guint64 cab_evict_sweep (CabStore *store, const CabEvictOptions *options, gint64
   limits.reserved = reserved;
   limits.must_free = missing_space (store, options, reserved);
   guint64 to_free = cab_evict_plan (entries, &limits, now, &expired);
-  guint64 freed = 0, left = 0;
+  guint64 freed = 0, left = 0, files = 0;
   for (guint i = 0; i < entries->len; i++) {
     const CabEvictEntry *entry = &g_array_index (entries, CabEvictEntry, i);
     gboolean over = i < expired;
-    if ((over || freed < to_free) && remove_entry (store, entry, over))
+    if ((over || freed < to_free) && remove_entry (store, entry, over)) {
       freed += over ? 0 : entry->bytes;
-    else
+    } else {
       left += entry->bytes;
+      files++;
+    }
   }
+  cab_store_set_usage (store, left, files);
   for (guint i = 0; i < dirs->len; i++) /* fails while it is not empty, as it should */
     unlinkat (cab_store_dirfd (store), g_ptr_array_index (dirs, i), AT_REMOVEDIR);
   tell_full (store, freed < needed, left);

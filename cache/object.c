@@ -146,6 +146,8 @@ static OpenResult open_shared (CabObject *self, const CabObjectKey *key, CabMap 
 /* One that takes nothing: what is read goes by without being kept. */
 static CabObject *open_none (CabObject *self, const GError *error) {
   g_warning ("cache: %s; it is read without being kept", error->message);
+  if (!g_error_matches (error, CAB_ERROR, CAB_ERROR_NO_SPACE))
+    cab_store_note (self->store, TRUE);
   self->is_private = TRUE;
   return self;
 }
@@ -162,8 +164,11 @@ CabObject *cab_object_open (CabStore *store, const CabObjectKey *key, CabMap *ma
       return open_none (self, error);
     }
     OpenResult result = open_shared (self, key, map, &error);
-    if (result == OPEN_DONE)
+    if (result == OPEN_DONE) {
+      if (map->born == NULL)
+        atomic_fetch_add (&store->made, 1);
       return self;
+    }
     if (self->fd >= 0)
       close (self->fd);
     self->fd = -1;
@@ -194,6 +199,12 @@ static gboolean found_full (CabObject *self, GError **error) {
   return refuse_write (self, error);
 }
 
+static gboolean found_broken (CabObject *self, GError **error) {
+  cab_error_errno (error, "write %s to the cache", self->data_path);
+  cab_store_note (self->store, TRUE);
+  return FALSE;
+}
+
 gboolean cab_object_write (CabObject *self, guint64 off, const void *bytes, gsize len, GError **error) {
   CabStore *store = self->store;
   const char *from = bytes;
@@ -204,11 +215,10 @@ gboolean cab_object_write (CabObject *self, guint64 off, const void *bytes, gsiz
     if (n < 0 && errno == EINTR)
       continue;
     if (n < 0)
-      return errno == ENOSPC || errno == EDQUOT
-                 ? found_full (self, error)
-                 : cab_error_errno (error, "write %s to the cache", self->data_path) != NULL;
+      return errno == ENOSPC || errno == EDQUOT ? found_full (self, error) : found_broken (self, error);
     done += (gsize) n;
   }
+  cab_store_note (store, FALSE);
   cab_object_wrote (self, len);
   return TRUE;
 }

@@ -168,6 +168,12 @@ static gboolean on_facts (gpointer data, const CabFacts *facts, GError **error) 
   return TRUE;
 }
 
+static void progress_locked (CabContent *self, gsize len) {
+  self->progress_us = g_get_monotonic_time ();
+  cab_rate_add (&self->rate, self->progress_us, len);
+  g_clear_error (&self->trouble);
+}
+
 /* The bytes are in the store. */
 static void arrived (Stream *stream, guint64 off, const void *bytes, gsize len) {
   CabContent *self = stream->content;
@@ -179,8 +185,7 @@ static void arrived (Stream *stream, guint64 off, const void *bytes, gsize len) 
     cab_ranges_remove (&self->coming, off, off + len);
     stream->pos = off + len;
     self->unsaved += len;
-    self->progress_us = g_get_monotonic_time ();
-    g_clear_error (&self->trouble);
+    progress_locked (self, len);
     hand_out_locked (self, off, off + len, bytes, stream->end);
     cab_content_take_satisfied_locked (self, &satisfied);
     if (cab_ranges_has (&self->have, 0, self->size))
@@ -202,8 +207,7 @@ static gboolean passed_by (Stream *stream, guint64 off, const void *bytes, gsize
     CAB_LOCK_SCOPE (&self->owner->lock);
     cab_ranges_remove (&self->coming, off, off + len);
     stream->pos = off + len;
-    self->progress_us = g_get_monotonic_time ();
-    g_clear_error (&self->trouble);
+    progress_locked (self, len);
     wanted = hand_out_locked (self, off, off + len, bytes, stream->end);
     stream->cancelled = stream->cancelled || !wanted;
     cab_content_take_satisfied_locked (self, &satisfied);

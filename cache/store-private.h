@@ -22,7 +22,17 @@ struct CabStore {
   atomic_ullong reserved;
   atomic_bool full;
   atomic_bool is_short;
+  atomic_bool broken; /* the last try to make or write a file failed, and not for want of room */
+
+  /* of the count under way, and of the last one */
+  atomic_ullong marked_written, marked_made;
+  atomic_ullong base_bytes, base_files; /* to which `written` and `made` are added; they wrap around */
+  atomic_ullong made;                   /* files, ever */
+  atomic_bool counted;
 };
+
+/* Notes whether a try to make or write a file went well. */
+void cab_store_note (CabStore *self, gboolean broken);
 
 /* Paths below the store's directory: "20170507T135343Z/<id>.cab" and ".map". */
 char *cab_store_data_path (const CabObjectKey *key);

@@ -170,6 +170,32 @@ gboolean cab_store_is_short (CabStore *self) {
   return atomic_load (&self->is_short);
 }
 
+void cab_store_note (CabStore *self, gboolean broken) {
+  if (atomic_load_explicit (&self->broken, memory_order_relaxed) != broken)
+    atomic_store (&self->broken, broken);
+}
+
+gboolean cab_store_is_writable (CabStore *self) {
+  return !atomic_load (&self->broken);
+}
+
+void cab_store_mark (CabStore *self) {
+  atomic_store (&self->marked_written, atomic_load (&self->written));
+  atomic_store (&self->marked_made, atomic_load (&self->made));
+}
+
+void cab_store_set_usage (CabStore *self, guint64 bytes, guint64 files) {
+  atomic_store (&self->base_bytes, bytes - atomic_load (&self->marked_written));
+  atomic_store (&self->base_files, files - atomic_load (&self->marked_made));
+  atomic_store (&self->counted, TRUE);
+}
+
+gboolean cab_store_usage (CabStore *self, guint64 *bytes, guint64 *files) {
+  *bytes = atomic_load (&self->base_bytes) + atomic_load (&self->written);
+  *files = atomic_load (&self->base_files) + atomic_load (&self->made);
+  return atomic_load (&self->counted);
+}
+
 void cab_store_set_written_func (CabStore *self, guint64 bytes, void (*func) (gpointer data), gpointer data) {
   self->written_step = bytes;
   self->written_func = func;

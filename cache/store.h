@@ -70,6 +70,17 @@ gboolean cab_store_is_short (CabStore *self);
 /* Has the quota looked at. */
 void cab_store_watch (CabStore *self);
 
+/* What a count of the whole directory found that began when cab_store_mark() was called: what is written from then on
+ * comes on top.  By who watches the quota. */
+void cab_store_mark (CabStore *self);
+void cab_store_set_usage (CabStore *self, guint64 bytes, guint64 files);
+
+/* FALSE before the first count. */
+gboolean cab_store_usage (CabStore *self, guint64 *bytes, guint64 *files);
+
+/* FALSE while the last try to make or write a file failed, and not for want of room. */
+gboolean cab_store_is_writable (CabStore *self);
+
 /* Opens the object of CAB @id, made if it is not there.  @map is filled with what it holds; its `have` is empty and its
  * `born` NULL for a new one.  A damaged object is logged, counted, emptied.
  * Where the disk has no room for it, or does not let us, the object is one that takes nothing: every write fails with

@@ -197,7 +197,8 @@ static gboolean on_body (gpointer data, const void *bytes, gsize len) {
 }
 
 static void send (CabAsk *self) {
-  CabRequestSpec spec = {.lane = self->config.lane,
+  CabRequestSpec spec = {.kind = self->config.counts_as,
+                         .lane = self->config.lane,
                          .priority = self->config.priority,
                          .flow = self->config.flow,
                          .stall_ms = self->config.stall_ms,

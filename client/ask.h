@@ -32,6 +32,7 @@ typedef struct {
   guint priority;
   const void *flow;
   CabRetryKind kind;
+  CabRequestKind counts_as;
   guint tries;
   guint timeout_ms; /* without progress, over all tries */
   guint stall_ms;   /* of one try */

@@ -23,7 +23,6 @@ struct CabCall {
   char *url;
   char *path; /* for messages */
   gsize limit;
-  CabMetric metric;
   CabCallDone done;
   gpointer data;
   char *value;      /* of the token that the last try used */
@@ -39,7 +38,6 @@ static void call_free (CabCall *self) {
 
 static void question (gpointer data, CabRequestSpec *spec) {
   CabCall *self = data;
-  cab_metric_add (self->metric, 1);
   spec->url = self->url;
   spec->limit = self->limit;
 }
@@ -149,19 +147,19 @@ gboolean cab_call_is_refused (const CabCalls *self, const GError *error) {
   return g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED) && cab_token_is_here (self->token);
 }
 
-CabCall *cab_call_get (CabCalls *self, const char *path, gsize limit, CabMetric metric, CabCallDone func,
+CabCall *cab_call_get (CabCalls *self, const char *path, gsize limit, CabRequestKind kind, CabCallDone func,
                        gpointer data) {
   CabCall *call = g_new0 (CabCall, 1);
   call->calls = self;
   call->url = g_strconcat (self->api_url, path, NULL);
   call->path = g_strdup (path);
   call->limit = limit;
-  call->metric = metric;
   call->done = func;
   call->data = data;
   CabAskConfig config = {.http = self->http,
                          .lane = self->lane,
                          .kind = CAB_RETRY_API,
+                         .counts_as = kind,
                          .tries = self->tries,
                          .timeout_ms = self->timeout_ms,
                          .stall_ms = self->timeout_ms};

@@ -8,7 +8,6 @@
 #define CABFS_CLIENT_CALL_H
 
 #include "client/http.h"
-#include "client/metrics.h"
 #include "client/token.h"
 #include "client/ways.h"
 
@@ -49,9 +48,9 @@ typedef void (*CabCallDone) (gpointer data, const CabAnswer *answer, const GErro
 
 typedef struct CabCall CabCall;
 
-/* GET of @path, which begins with '/'; a body longer than @limit is INVALID.  @metric counts the requests.
+/* GET of @path, which begins with '/'; a body longer than @limit is INVALID.  It is counted as @kind.
  * What is returned is valid until @done has begun, which is always after the call has returned. */
-CabCall *cab_call_get (CabCalls *self, const char *path, gsize limit, CabMetric metric, CabCallDone done,
+CabCall *cab_call_get (CabCalls *self, const char *path, gsize limit, CabRequestKind kind, CabCallDone done,
                        gpointer data);
 
 /* Ends it at once: `done` comes with CAB_ERROR_CANCELLED before the call returns. */

@@ -74,6 +74,18 @@ void cab_client_free (CabClient *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabClient, cab_client_free)
 
+/* A host that was asked for something since the start, and what it is being asked for now. */
+typedef struct {
+  char *host;             /* "host:port", as in addresses */
+  const char *use;        /* "api", "login", "bytes" or "sizes": each has connections of its own; static */
+  guint connections;      /* requests that have a connection, or are about to */
+  guint parallel;         /* most that it is given at a time: less than configured after it refused some */
+  gint64 paused_until_us; /* monotonic: no request before, as it has asked; 0 if it never did */
+} CabHostState;
+
+/* An array of CabHostState, sorted by host and use, for the caller to unref.  Waits for nothing. */
+GArray *cab_client_hosts (CabClient *self);
+
 /* --- lists -------------------------------------------------------------------------------------------------- */
 
 typedef struct {

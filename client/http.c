@@ -65,8 +65,10 @@ static void head_done (CabRequest *self, int status) {
   self->answer.status = status;
   cab_lane_answered (&self->http->lanes[self->lane], self);
   const char *date = cab_answer_header (&self->answer, "Date");
-  if (date != NULL)
+  if (date != NULL) {
+    CAB_LOCK_SCOPE (&self->http->tables);
     cab_hosts_heard (self->http->hosts, self->host, cab_time_parse_http (date));
+  }
   if (self->sink.head != NULL)
     self->body = self->sink.head (self->data, &self->answer);
   self->enough = self->body == CAB_BODY_STOP;

@@ -16,6 +16,7 @@
 #ifndef CABFS_CLIENT_HTTP_H
 #define CABFS_CLIENT_HTTP_H
 
+#include "client/metrics.h"
 #include "client/timers.h"
 
 typedef struct CabHttp CabHttp;
@@ -70,6 +71,18 @@ gint64 cab_http_time (const CabHttp *self, const char *url);
 /* Monotonic time of the last byte of any body, or of the end of any answer, in @lane; 0 if there was none. */
 gint64 cab_http_heard (const CabHttp *self, guint lane);
 
+/* What a host that was asked for something is being asked for now, in one lane. */
+typedef struct {
+  char *host;
+  guint lane;
+  guint under_way;   /* requests that have a place */
+  guint limit;       /* most that may have */
+  gint64 open_at_us; /* monotonic; no request before */
+} CabHttpHost;
+
+/* Any thread.  An array of CabHttpHost, for the caller to unref. */
+GArray *cab_http_hosts (CabHttp *self);
+
 /* --- requests ----------------------------------------------------------------------------------------------- */
 
 typedef struct CabRequest CabRequest;
@@ -94,6 +107,7 @@ typedef struct {
   guint stall_ms;   /* ends with CAB_ERROR_TIMEOUT after so long without a byte, connecting included */
   gsize limit;      /* most that is kept: more is CAB_ERROR_INVALID, or cut off where the status is no 2xx */
   gboolean fresh;   /* on a new connection */
+  CabRequestKind kind; /* as what it is counted */
 } CabRequestSpec;
 
 typedef struct {

@@ -79,8 +79,10 @@ CabRequest *cab_lane_next (CabHttp *http, CabLaneState *self, gint64 now) {
 
 static void count (CabLaneState *self, CabRequest *request) {
   request->counted = request->host != NULL;
-  if (request->counted)
-    cab_throttle_begin (self->throttle, request->host);
+  if (!request->counted)
+    return;
+  CAB_LOCK_SCOPE (&request->http->tables);
+  cab_throttle_begin (self->throttle, request->host);
 }
 
 void cab_lane_place (CabLaneState *self, CabRequest *request) {
@@ -103,7 +105,12 @@ static void discount (CabLaneState *self, CabRequest *request, int status) {
   if (!request->counted)
     return;
   request->counted = FALSE;
-  if (cab_throttle_end (self->throttle, request->host, request->round, status))
+  gboolean halved;
+  {
+    CAB_LOCK_SCOPE (&request->http->tables);
+    halved = cab_throttle_end (self->throttle, request->host, request->round, status);
+  }
+  if (halved)
     g_info ("HTTP status %d: %s is asked for %u at a time from now on", status, request->host,
             cab_throttle_limit (self->throttle, request->host));
 }

@@ -45,6 +45,7 @@ struct CabRequest {
   guint stall_ms;
   gsize limit;
   gboolean fresh;
+  CabRequestKind kind;
   CabRequestSink sink;
   gpointer data;
   /* owned by the transport's thread once it was sent */
@@ -78,7 +79,7 @@ typedef struct {
   guint placed; /* requests that are placed, runnable or running */
   GQueue waiting[CAB_PRIORITIES];
   GHashTable *flows; /* flow to how many places it has (guint), those that have one */
-  CabThrottle *throttle;
+  CabThrottle *throttle; /* lock: CabHttp's `tables` */
   CabPace *pace; /* NULL: the lane has none */
   guint64 bytes; /* of all bodies */
   gint64 heard_us;
@@ -97,7 +98,6 @@ struct CabHttp {
   guint n_lanes;
   /* owned by the thread */
   void *multi; /* libcurl's; NULL before the first request */
-  CabHosts *hosts;
   CabTimers *timers;
   GQueue all;      /* of CabRequest, a reference each */
   GQueue runnable; /* of CabRequest */
@@ -107,6 +107,9 @@ struct CabHttp {
   gint64 slept_us; /* boot clock less monotonic clock */
   gint64 woke_us;  /* monotonic time when the machine last woke up, 0 if it has not slept */
   gboolean stopping;
+  /* the thread's, which writes them only under this lock: others look into them */
+  pthread_mutex_t tables;
+  CabHosts *hosts; /* and `throttle` of each lane */
 };
 
 /* --- http.c ------------------------------------------------------------------------------------------------- */

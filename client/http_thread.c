@@ -73,7 +73,13 @@ static void tell (const CabRequest *self, const GError *error) {
            error != NULL ? error->message : "");
 }
 
+static gboolean is_failure (const CabRequest *self, const GError *error) {
+  return error != NULL ? !g_error_matches (error, CAB_ERROR, CAB_ERROR_CANCELLED) : self->answer.status >= 400;
+}
+
 static void finish (CabRequest *self, const GError *error) {
+  if (self->state == STATE_RUNNING && is_failure (self, error))
+    cab_metric_count_failed (self->kind);
   leave_state (self);
   tell (self, error);
   self->sink.done (self->data, &self->answer, error);
@@ -150,6 +156,7 @@ static void launch (CabRequest *self) {
   self->state = STATE_RUNNING;
   self->sent_us = self->heard_us = g_get_monotonic_time ();
   self->stall = cab_http_after (self->http, self->stall_ms, stalled, self);
+  cab_metric_count_sent (self->kind);
   cab_wire_start (self);
 }
 
@@ -204,6 +211,7 @@ CabRequest *cab_http_send (CabHttp *self, const CabRequestSpec *spec, const CabR
   request->stall_ms = MAX (1, spec->stall_ms);
   request->limit = spec->limit;
   request->fresh = spec->fresh;
+  request->kind = spec->kind;
   request->sink = *sink;
   request->data = data;
   request->link.data = request;
@@ -269,7 +277,40 @@ void cab_http_forget (CabHttp *self, CabTimer **timer) {
 
 void cab_http_pause (CabHttp *self, const char *url, gint64 ms) {
   g_autofree char *host = cab_address_host (url);
+  CAB_LOCK_SCOPE (&self->tables);
   cab_hosts_pause (self->hosts, host, g_get_monotonic_time () + ms * 1000);
+}
+
+typedef struct {
+  GArray *into;
+  const CabHosts *hosts;
+  guint lane;
+} Look;
+
+static void look_at (gpointer data, const char *name, guint under_way, guint limit) {
+  const Look *look = data;
+  CabHttpHost host = {.host = g_strdup (name),
+                      .lane = look->lane,
+                      .under_way = under_way,
+                      .limit = limit,
+                      .open_at_us = cab_hosts_open_at (look->hosts, name)};
+  g_array_append_val (look->into, host);
+}
+
+static void host_clear (gpointer data) {
+  CabHttpHost *host = data;
+  g_free (host->host);
+}
+
+GArray *cab_http_hosts (CabHttp *self) {
+  GArray *hosts = g_array_new (FALSE, FALSE, sizeof (CabHttpHost));
+  g_array_set_clear_func (hosts, host_clear);
+  CAB_LOCK_SCOPE (&self->tables);
+  for (guint i = 0; i < self->n_lanes; i++) {
+    Look look = {hosts, self->hosts, i};
+    cab_throttle_each (self->lanes[i].throttle, look_at, &look);
+  }
+  return hosts;
 }
 
 gint64 cab_http_time (const CabHttp *self, const char *url) {
@@ -365,6 +406,7 @@ static void free_members (CabHttp *self) {
   cab_hosts_free (self->hosts);
   cab_timers_free (self->timers);
   pthread_mutex_destroy (&self->start);
+  pthread_mutex_destroy (&self->tables);
   for (guint i = 0; i < self->n_lanes; i++)
     cab_lane_close (&self->lanes[i]);
   g_free (self->lanes);
@@ -390,6 +432,7 @@ CabHttp *cab_http_new (const CabHttpOptions *options, GError **error) {
   self->gate_us = G_MAXINT64;
   self->slept_us = cab_clock_boot_us () - g_get_monotonic_time ();
   pthread_mutex_init (&self->start, NULL);
+  pthread_mutex_init (&self->tables, NULL);
   int rc = cab_wire_open (self) ? start_thread (self) : errno;
   if (rc == 0)
     return self;

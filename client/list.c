@@ -323,7 +323,9 @@ static void ask_page (List *self, guint64 skip, guint number) {
   g_queue_push_tail (&self->pages, page);
   g_autofree char *path = self->next != NULL ? g_strdup (self->next)
                                              : cab_api_list_path (self->scope, self->way, &self->window, skip);
-  page->call = cab_call_get (self->calls, path, CAB_PAGE_LIMIT, CAB_METRIC_LIST_REQUESTS, page_answered, page);
+  gboolean hits = self->scope->application != NULL && self->scope->failure == NULL;
+  page->call = cab_call_get (self->calls, path, CAB_PAGE_LIMIT, hits ? CAB_REQUEST_HITS : CAB_REQUEST_LIST,
+                             page_answered, page);
 }
 
 void cab_list_run (CabCalls *calls, const CabScope *scope, const CabWindow *window, const CabListSink *sink,

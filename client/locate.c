@@ -251,7 +251,7 @@ static void redirect_answered (gpointer data, const CabAnswer *answer, const GEr
 
 static void ask_page (Flight *self) {
   g_autofree char *path = cab_api_list_path (self->scope, self->way, &self->window, self->skip);
-  cab_call_get (self->locator->calls, path, CAB_PAGE_LIMIT, CAB_METRIC_LOCATE_REQUESTS, page_answered, self);
+  cab_call_get (self->locator->calls, path, CAB_PAGE_LIMIT, CAB_REQUEST_LOCATE, page_answered, self);
 }
 
 /* --- asking ------------------------------------------------------------------------------------------------- */
@@ -284,7 +284,7 @@ static void board (Want *want, char *key, CabLocateKind kind, const CabWindow *w
   want->late = FALSE;
   g_queue_push_tail (&flight->wants, want);
   if (kind == CAB_LOCATE_REDIRECT)
-    cab_call_get (locator->calls, key, REDIRECT_LIMIT, CAB_METRIC_LOCATE_REQUESTS, redirect_answered, flight);
+    cab_call_get (locator->calls, key, REDIRECT_LIMIT, CAB_REQUEST_LOCATE, redirect_answered, flight);
   else
     ask_page (flight);
 }

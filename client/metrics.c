@@ -4,6 +4,8 @@
 #include <stdatomic.h>
 
 static _Atomic guint64 counters[CAB_METRIC_LAST];
+static _Atomic guint64 sent[CAB_REQUEST_KINDS];
+static _Atomic guint64 failed[CAB_REQUEST_KINDS];
 
 static const struct {
   const char *name;
@@ -32,4 +34,37 @@ const char *cab_metric_name (CabMetric metric) {
 const char *cab_metric_help (CabMetric metric) {
   g_assert (metric < CAB_METRIC_LAST);
   return descriptions[metric].help;
+}
+
+/* --- requests ----------------------------------------------------------------------------------------------- */
+
+static const char *const kind_names[] = {
+#define CAB_REQUEST_ROW(constant, name) [CAB_REQUEST_##constant] = name,
+    CAB_REQUESTS (CAB_REQUEST_ROW)
+#undef CAB_REQUEST_ROW
+};
+
+void cab_metric_count_sent (CabRequestKind kind) {
+  g_assert (kind < CAB_REQUEST_KINDS);
+  atomic_fetch_add_explicit (&sent[kind], 1, memory_order_relaxed);
+}
+
+void cab_metric_count_failed (CabRequestKind kind) {
+  g_assert (kind < CAB_REQUEST_KINDS);
+  atomic_fetch_add_explicit (&failed[kind], 1, memory_order_relaxed);
+}
+
+guint64 cab_metric_sent (CabRequestKind kind) {
+  g_assert (kind < CAB_REQUEST_KINDS);
+  return atomic_load_explicit (&sent[kind], memory_order_relaxed);
+}
+
+guint64 cab_metric_failed (CabRequestKind kind) {
+  g_assert (kind < CAB_REQUEST_KINDS);
+  return atomic_load_explicit (&failed[kind], memory_order_relaxed);
+}
+
+const char *cab_metric_kind_name (CabRequestKind kind) {
+  g_assert (kind < CAB_REQUEST_KINDS);
+  return kind_names[kind];
 }

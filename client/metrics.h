@@ -10,20 +10,17 @@
 #include <glib.h>
 
 /* X (constant, name as OpenMetrics has it, one sentence of help) */
-#define CAB_METRICS(X)                                                                                            \
-  X (TOKEN_REQUESTS, "token_requests", "Access tokens asked for, from whatever source.")                         \
-  X (LIST_REQUESTS, "list_requests", "Pages of listings asked of the API.")                                      \
-  X (LOCATE_REQUESTS, "locate_requests", "Requests for a new address of a CAB.")                                 \
-  X (STACKTRACE_REQUESTS, "stacktrace_requests", "Requests for the service's stack trace of a CAB.")             \
-  X (SIZE_REQUESTS, "size_requests", "HEAD requests for the size of a CAB.")                                     \
-  X (RANGE_REQUESTS, "range_requests", "Range requests for the bytes of a CAB.")                                 \
-  X (RETRIES, "retries", "Requests that were tried again.")                                                      \
-  X (BYTES_RECEIVED, "bytes_received", "Bytes of CABs received from blob hosts.")                                \
-  X (BYTES_CACHED, "bytes_cached", "Bytes of CABs answered from the cache.")                                     \
-  X (READS_WAITED, "reads_waited", "Reads that had to wait for the network.")                                    \
-  X (CABS_EVICTED, "cabs_evicted", "Cached CABs and members removed, expired or over the limit.")                  \
-  X (MEMBERS_EXTRACTED, "members_extracted", "Members taken out of CABs.")                                       \
-  X (CACHE_DAMAGED, "cache_damaged", "Cache files found damaged, dropped and to be fetched again.")              \
+#define CAB_METRICS(X)                                                                                         \
+  X (RETRIES, "retries", "Requests that were tried again.")                                                    \
+  X (BYTES_RECEIVED, "bytes_received", "Bytes of CABs received from blob hosts.")                              \
+  X (BYTES_CACHED, "bytes_cached", "Bytes of CABs answered from the cache.")                                   \
+  X (BYTES_SERVED, "bytes_served",                                                                             \
+     "Bytes of CABs and members given to the kernel, which keeps some for later.")                             \
+  X (READS_WAITED, "reads_waited", "Reads that had to wait for the network.")                                  \
+  X (CABS_EVICTED, "cabs_evicted", "Cached CABs and members removed, expired or over the limit.")              \
+  X (BYTES_EVICTED, "bytes_evicted", "Bytes of cached CABs and members removed, expired or over the limit.")   \
+  X (MEMBERS_EXTRACTED, "members_extracted", "Members taken out of CABs.")                                     \
+  X (CACHE_DAMAGED, "cache_damaged", "Cache files found damaged, dropped and to be fetched again.")            \
   X (ERRORS, "errors", "Operations answered with an error.")
 
 typedef enum {
@@ -35,6 +32,37 @@ typedef enum {
 
 void cab_metric_add (CabMetric metric, guint64 n);
 guint64 cab_metric_get (CabMetric metric);
+
+/* --- requests ----------------------------------------------------------------------------------------------- */
+
+/* X (constant, name): what is asked of the services.  LIST is of CABs and products, HITS of failures, LOCATE of the new
+ * address of a CAB, HEAD of its size, by whichever method. */
+#define CAB_REQUESTS(X)                                                                                        \
+  X (TOKEN, "token")                                                                                           \
+  X (LIST, "list")                                                                                             \
+  X (HITS, "hits")                                                                                             \
+  X (LOCATE, "locate")                                                                                         \
+  X (HEAD, "head")                                                                                             \
+  X (RANGE, "range")                                                                                           \
+  X (STACKTRACE, "stacktrace")
+
+typedef enum {
+#define CAB_REQUEST_ENUM(constant, name) CAB_REQUEST_##constant,
+  CAB_REQUESTS (CAB_REQUEST_ENUM)
+#undef CAB_REQUEST_ENUM
+      CAB_REQUEST_KINDS
+} CabRequestKind;
+
+/* A try was sent; it came to nothing: no answer, or one of status 400 and above.  Tries that we gave up by ourselves are
+ * no failures. */
+void cab_metric_count_sent (CabRequestKind kind);
+void cab_metric_count_failed (CabRequestKind kind);
+
+guint64 cab_metric_sent (CabRequestKind kind);
+guint64 cab_metric_failed (CabRequestKind kind);
+
+/* "token"; static. */
+const char *cab_metric_kind_name (CabRequestKind kind);
 
 /* Name and help of @metric; static. */
 const char *cab_metric_name (CabMetric metric);

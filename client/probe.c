@@ -4,7 +4,6 @@
  */
 #include "client/blob.h"
 #include "client/error.h"
-#include "client/metrics.h"
 #include "client/reach.h"
 
 typedef struct {
@@ -18,7 +17,6 @@ typedef struct {
 
 static CabReachQuestion question (gpointer data) {
   Probe *self = data;
-  cab_metric_add (CAB_METRIC_SIZE_REQUESTS, 1);
   self->by_range = self->by_range || self->blob->client->no_head;
   return (CabReachQuestion){.method = self->by_range ? CAB_METHOD_GET : CAB_METHOD_HEAD,
                             .has_range = self->by_range};

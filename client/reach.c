@@ -233,6 +233,7 @@ CabReach *cab_reach_new (CabBlob *blob, guint lane, guint priority, const CabRea
                          .priority = priority,
                          .flow = lane == CAB_LANE_BYTES ? blob : NULL,
                          .kind = CAB_RETRY_BLOB,
+                         .counts_as = lane == CAB_LANE_BYTES ? CAB_REQUEST_RANGE : CAB_REQUEST_HEAD,
                          .tries = tries,
                          .timeout_ms = timeout_ms,
                          .stall_ms = stall_ms (timeout_ms, tries)};

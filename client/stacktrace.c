@@ -49,7 +49,7 @@ static void answered (gpointer data, const CabAnswer *answer, const GError *erro
 
 static void begin (gpointer data) {
   Trace *self = data;
-  cab_call_get (self->client->calls, self->path, ANSWER_LIMIT, CAB_METRIC_STACKTRACE_REQUESTS, answered, self);
+  cab_call_get (self->client->calls, self->path, ANSWER_LIMIT, CAB_REQUEST_STACKTRACE, answered, self);
 }
 
 gboolean cab_client_has_stacktrace (const CabScope *scope) {

@@ -12,7 +12,7 @@ typedef struct {
 
 struct CabThrottle {
   guint most;
-  GHashTable *hosts; /* name to Host, both owned: those that have requests or a lower limit */
+  GHashTable *hosts; /* name to Host, both owned: those that have, or had, requests */
 };
 
 CabThrottle *cab_throttle_new (guint most) {
@@ -80,7 +80,15 @@ gboolean cab_throttle_end (CabThrottle *self, const char *name, guint round, int
     host->limit = MIN ((double) self->most, host->limit + 1 / host->limit);
   }
   host->under_way--;
-  if (host->under_way == 0 && host->limit >= self->most)
-    g_hash_table_remove (self->hosts, name);
   return refused;
+}
+
+void cab_throttle_each (const CabThrottle *self, CabThrottleFunc func, gpointer data) {
+  GHashTableIter iter;
+  gpointer name, value;
+  g_hash_table_iter_init (&iter, self->hosts);
+  while (g_hash_table_iter_next (&iter, &name, &value)) {
+    const Host *host = value;
+    func (data, name, host->under_way, (guint) host->limit);
+  }
 }

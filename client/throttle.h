@@ -34,6 +34,11 @@ guint cab_throttle_round (const CabThrottle *self, const char *host);
 /* It is over.  @status: of its answer, 0 if there is none, or none that counts.  TRUE if the limit was halved. */
 gboolean cab_throttle_end (CabThrottle *self, const char *host, guint round, int status);
 
+typedef void (*CabThrottleFunc) (gpointer data, const char *host, guint under_way, guint limit);
+
+/* Calls @func for each host that has, or had, requests; those of the longest ago may be forgotten. */
+void cab_throttle_each (const CabThrottle *self, CabThrottleFunc func, gpointer data);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabThrottle, cab_throttle_free)
 
 #endif

@@ -184,7 +184,8 @@ static void ask_login (gpointer data) {
     return;
   }
   static const char *const headers[] = {"Accept: application/json", NULL};
-  CabRequestSpec spec = {.method = CAB_METHOD_POST,
+  CabRequestSpec spec = {.kind = CAB_REQUEST_TOKEN,
+                         .method = CAB_METHOD_POST,
                          .url = self->url,
                          .headers = headers,
                          .form = form,
@@ -193,7 +194,6 @@ static void ask_login (gpointer data) {
                          .limit = MAX_ANSWER,
                          .fresh = self->failed > 0};
   CabRequestSink sink = {.done = login_answered};
-  cab_metric_add (CAB_METRIC_TOKEN_REQUESTS, 1);
   cab_request_unref (cab_http_send (self->http, &spec, &sink, self));
   cab_wipe_free (form);
 }
@@ -203,9 +203,10 @@ static void ask_login (gpointer data) {
 static void read_file (CabToken *self) {
   GError *error = NULL;
   gsize len = 0;
-  cab_metric_add (CAB_METRIC_TOKEN_REQUESTS, 1);
+  cab_metric_count_sent (CAB_REQUEST_TOKEN);
   char *bytes = cab_credentials_read_token (self->credentials, &len, &error);
   if (bytes == NULL) {
+    cab_metric_count_failed (CAB_REQUEST_TOKEN);
     g_prefix_error (&error, "token-file: ");
     fail (self, error, FALSE); /* looking again costs nothing */
     return;
@@ -224,6 +225,7 @@ static void command_ended (gpointer data) {
   if (brought->error == NULL) {
     succeed (self, brought->output, brought->len);
   } else if (self->timed_out) {
+    cab_metric_count_failed (CAB_REQUEST_TOKEN);
     g_clear_error (&brought->error);
     fail (self,
           g_error_new (CAB_ERROR, CAB_ERROR_TIMEOUT, "token-command did not end within %u s",
@@ -231,6 +233,8 @@ static void command_ended (gpointer data) {
           TRUE);
   } else {
     gboolean cancelled = g_error_matches (brought->error, CAB_ERROR, CAB_ERROR_CANCELLED);
+    if (!cancelled)
+      cab_metric_count_failed (CAB_REQUEST_TOKEN);
     fail (self, g_steal_pointer (&brought->error), !cancelled);
   }
   cab_wipe_bytes (brought->output, brought->len);
@@ -257,11 +261,12 @@ static void give_up_command (gpointer data) {
 static void run_command (CabToken *self) {
   GError *error = NULL;
   self->timed_out = FALSE;
-  cab_metric_add (CAB_METRIC_TOKEN_REQUESTS, 1);
+  cab_metric_count_sent (CAB_REQUEST_TOKEN);
   cab_http_hold (self->http);
   self->command = cab_command_start (cab_credentials_command (self->credentials), bring, self, &error);
   if (self->command == NULL) {
     cab_http_release (self->http);
+    cab_metric_count_failed (CAB_REQUEST_TOKEN);
     fail (self, error, TRUE);
     return;
   }

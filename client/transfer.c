@@ -55,7 +55,6 @@ static CabReachQuestion question (gpointer data) {
   self->got = 0;
   self->more = FALSE;
   g_clear_error (&self->odd_error);
-  cab_metric_add (CAB_METRIC_RANGE_REQUESTS, 1);
   return (CabReachQuestion){.method = CAB_METHOD_GET,
                             .has_range = TRUE,
                             .first = self->next,

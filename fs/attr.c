@@ -76,9 +76,9 @@ static void fill_common (const CabFs *fs, guint64 ino, gboolean file, struct sta
                       .st_blksize = 4096};
 }
 
-/* Bytes of a file that are here; of a stack trace all, in memory. */
+/* Bytes of a file that are here; of a stack trace and of our state all, in memory. */
 static guint64 bytes_of (CabFs *fs, CabNode *node) {
-  if (node->kind == CAB_NODE_TRACE)
+  if (node->kind >= CAB_NODE_TRACE)
     return atomic_load (&node->size);
   char id[CAB_NAME_SIZE];
   CabRecord record = cab_node_record (node, id);
@@ -89,8 +89,9 @@ static guint64 bytes_of (CabFs *fs, CabNode *node) {
 
 void cab_attr_fill (CabFs *fs, CabNode *node, struct stat *st) {
   gboolean file = is_file (node->kind);
+  gint64 when = node->kind == CAB_NODE_STATE_FILE ? g_get_real_time () / G_USEC_PER_SEC : time_of (fs, node);
   fill_common (fs, node->ino, file, st);
-  set_times (fs, time_of (fs, node), file, st);
+  set_times (fs, when, file, st);
   if (!file)
     return;
   guint64 size = atomic_load (&node->size);
@@ -120,5 +121,5 @@ gboolean cab_attr_know_size (CabFs *fs, CabNode *node, CabLook look) {
 double cab_attr_timeout (CabFs *fs, const CabNode *node) {
   /* A size of 0 that stands for "not known" must not be kept: the next look, after an open, shows the true one. */
   gboolean open_end = is_file (node->kind) && atomic_load (&node->size) == CAB_SIZE_UNKNOWN;
-  return open_end ? 0 : fs->ttl;
+  return open_end || node->kind == CAB_NODE_STATE_FILE ? 0 : fs->ttl;
 }

@@ -239,6 +239,7 @@ static void set_mount (CabConfig *config, const CabCommand *command) {
   mount->fsname = g_strdup (command->account);
   mount->subtype = g_strdup ("cabfs");
   mount->pass_on = g_new0 (char *, 1);
+  config->fs.account = g_strdup (command->account);
   config->fs.uid = getuid ();
   config->fs.gid = getgid ();
   config->client.token.use_environment = TRUE;

@@ -165,8 +165,11 @@ static void member_entry (const CabDir *self, guint index, char name[CAB_NAME_SI
 
 void cab_dir_entry (const CabDir *self, guint index, char name[CAB_NAME_SIZE], CabNodeSeed *seed) {
   if (self->names != NULL) {
-    gboolean root = self->node->kind == CAB_NODE_ROOT;
-    *seed = (CabNodeSeed){.kind = root ? CAB_NODE_APPLICATION : CAB_NODE_FAILURE, .name = self->names[index]};
+    static const CabNodeKind below[] = {[CAB_NODE_ROOT] = CAB_NODE_APPLICATION,
+                                        [CAB_NODE_APPLICATION] = CAB_NODE_FAILURE,
+                                        [CAB_NODE_STATE] = CAB_NODE_STATE_FILE};
+    *seed =
+        (CabNodeSeed){.kind = below[self->node->kind], .name = self->names[index], .date = CAB_TIME_UNKNOWN};
   } else if (self->records != NULL) {
     cab_entry (self, index, name, seed);
   } else {

@@ -16,7 +16,7 @@
 
 typedef struct CabDir CabDir;
 
-/* Of the root or an application: @names, sorted, each once; taken over. */
+/* Of the root, an application or the mount's state: @names, sorted, each once; taken over. */
 CabDir *cab_dir_new_names (CabNode *node, char **names);
 
 /* Of a failure: its CABs.  With @hide those that cannot be downloaded are left out; with @open each has its open CAB

@@ -28,7 +28,7 @@ void cab_failure_free (CabFailure *self) {
   g_free (self);
 }
 
-static CabFailure *copy (const CabFailure *self) {
+CabFailure *cab_failure_copy (const CabFailure *self) {
   CabFailure *failure = g_memdup2 (self, sizeof *self);
   failure->operation = g_strdup (self->operation);
   failure->path = g_strdup (self->path);
@@ -121,7 +121,7 @@ void cab_errors_each (CabErrors *self, CabFailureFunc func, gpointer data) {
   {
     CAB_LOCK_SCOPE (&self->lock);
     for (const CabFailure *failure; n < CAB_ERRORS_SHOWN && (failure = get_locked (self, n)) != NULL; n++)
-      shown[n] = copy (failure);
+      shown[n] = cab_failure_copy (failure);
   }
   for (guint i = 0; i < n; i++) {
     func (data, shown[i]);
@@ -146,7 +146,7 @@ CabFailure *cab_errors_find (CabErrors *self, const char *path) {
   const CabFailure *failure;
   for (guint age = 0; (failure = get_locked (self, age)) != NULL; age++)
     if (!failure->settled && (strcmp (failure->path, wanted) == 0 || is_lookup_in (failure, wanted)))
-      return copy (failure);
+      return cab_failure_copy (failure);
   return NULL;
 }
 

@@ -35,6 +35,7 @@ typedef struct {
 /* As cab_errors_add() notes it. */
 CabFailure *cab_failure_new (gint64 now, const char *operation, const char *path, int number,
                              const GError *error);
+CabFailure *cab_failure_copy (const CabFailure *self);
 void cab_failure_free (CabFailure *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabFailure, cab_failure_free)

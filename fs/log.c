@@ -50,16 +50,24 @@ static void write_stderr (CabLogLevel level, const char *text) {
   (void) written;
 }
 
-static void write_line (CabLogLevel level, const char *domain, const char *message) {
+static void write_out (CabLogLevel level, const char *message) {
   static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
-  if ((int) level > atomic_load_explicit (&threshold, memory_order_relaxed))
-    return;
-  g_autofree char *full = domain == NULL ? NULL : g_strconcat (domain, ": ", message, NULL);
-  g_autofree char *text = cab_redact_line (full != NULL ? full : message);
+  g_autofree char *text = cab_redact_line (message);
   if (atomic_load_explicit (&to_syslog, memory_order_relaxed))
     syslog (priorities[level], "%s: %s", cab_log_level_names[level], text);
   else
     write_stderr (level, text);
+}
+
+static void write_line (CabLogLevel level, const char *domain, const char *message) {
+  if ((int) level > atomic_load_explicit (&threshold, memory_order_relaxed))
+    return;
+  g_autofree char *full = domain == NULL ? NULL : g_strconcat (domain, ": ", message, NULL);
+  write_out (level, full != NULL ? full : message);
+}
+
+void cab_log_always (const char *message) {
+  write_out (CAB_LOG_INFO, message);
 }
 
 static char *copy_field (const GLogField *field) {

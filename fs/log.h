@@ -25,6 +25,9 @@ extern const char *const cab_log_level_names[];
  * only changes the level. */
 void cab_log_start (CabLogLevel level);
 
+/* One line that somebody has asked for: written whatever the level is, as information. */
+void cab_log_always (const char *message);
+
 /* From now on to syslog(3), as "cabfs[pid]". */
 void cab_log_to_syslog (void);
 

@@ -15,6 +15,7 @@
 #include "fs/command.h"
 #include "fs/config.h"
 #include "fs/daemon.h"
+#include "fs/herald.h"
 #include "fs/log.h"
 #include "fs/ops.h"
 #include "fs/reload.h"
@@ -36,6 +37,7 @@ typedef struct {
   CabCache *cache;
   CabFs *fs;
   CabSession *session;
+  CabHerald *herald;
   CabReload *reload;
 } Parts;
 
@@ -60,6 +62,10 @@ static void block_signals (sigset_t *before) {
   pthread_sigmask (SIG_SETMASK, &all, before);
 }
 
+static char *where_mounted (const CabConfig *config) {
+  return g_strdup_printf ("%s is mounted at %s", config->mount.account, config->mount.mountpoint);
+}
+
 static int make_layers (Parts *parts) {
   g_autoptr (GError) error = NULL;
   const CabConfig *config = parts->config;
@@ -74,6 +80,12 @@ static int make_layers (Parts *parts) {
   if (parts->session == NULL)
     return complain (error, EXIT_CANNOT);
   cab_fs_attach (parts->fs, cab_session_fuse (parts->session));
+  g_autofree char *idle = where_mounted (config);
+  parts->herald = cab_herald_new (parts->notify, parts->fs, idle, &error);
+  if (parts->herald == NULL)
+    return complain (error, EXIT_CANNOT);
+  cab_fs_set_waits_func (parts->fs, cab_herald_wake, parts->herald);
+  cab_session_on_usr1 (parts->session, cab_herald_dump, parts->herald);
   const CabReloadParts watched = {parts->command, config, parts->client, parts->cache, parts->fs};
   parts->reload = cab_reload_new (&watched, &error);
   return parts->reload != NULL ? EXIT_SUCCESS : complain (error, EXIT_CANNOT);
@@ -91,8 +103,7 @@ static void mount_is_ready (gpointer data) {
   Parts *parts = data;
   if (parts->daemon != NULL)
     cab_daemon_ready (parts->daemon);
-  g_autofree char *status =
-      g_strdup_printf ("%s is mounted at %s", parts->config->mount.account, parts->config->mount.mountpoint);
+  g_autofree char *status = where_mounted (parts->config);
   cab_sdnotify_ready (parts->notify, status);
   g_message ("%s", status);
 }
@@ -119,6 +130,7 @@ static void end (Parts *parts) {
     cab_fs_detach (parts->fs);
   if (parts->session != NULL)
     cab_session_unmount (parts->session);
+  cab_herald_free (parts->herald);
   cab_fs_free (parts->fs);
   cab_cache_free (parts->cache);
   cab_client_free (parts->client);

@@ -148,6 +148,10 @@ void cab_op_opendir (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info
     open_root (fs, req, info, node);
     return;
   }
+  if (node->kind == CAB_NODE_STATE) {
+    cab_state_opendir (fs, req, node, info);
+    return;
+  }
   if (node->kind != CAB_NODE_APPLICATION && node->kind != CAB_NODE_FAILURE) {
     cab_member_opendir (fs, req, node, info);
     return;

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 
 #include "client/error.h"
+#include "client/metrics.h"
 #include "fs/kernel.h"
 #include "fs/ops-private.h"
 #include "fs/passthrough.h"
@@ -68,9 +69,7 @@ static void reply_file (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, 
 }
 
 /* A text is read past the kernel's pages, which are those of the inode: who has an older one open goes on with that. */
-static void reply_text (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabFile *file) {
-  guint64 size = g_bytes_get_size (file->text);
-  gboolean same = atomic_exchange (&file->node->size, size) == size;
+static void hand_over_text (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabFile *file) {
   {
     CAB_LOCK_SCOPE (&fs->lock);
     g_hash_table_add (fs->open_files, file);
@@ -78,10 +77,22 @@ static void reply_text (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, 
   info->fh = (guint64) (gsize) file;
   info->direct_io = 1;
   info->noflush = 1;
-  if (!same)
-    cab_notify_attributes (fs->notify, file->node->ino);
   if (fuse_reply_open (req, info) != 0)
     close_file (fs, file);
+}
+
+static void reply_text (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabFile *file) {
+  guint64 size = g_bytes_get_size (file->text);
+  if (atomic_exchange (&file->node->size, size) != size)
+    cab_notify_attributes (fs->notify, file->node->ino);
+  hand_over_text (fs, req, info, file);
+}
+
+static void open_state (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabNode *node) {
+  CabFile *file = g_new0 (CabFile, 1);
+  file->node = cab_node_ref (node);
+  file->text = cab_state_text (fs, node);
+  hand_over_text (fs, req, info, file);
 }
 
 /* Answers with what @opened has besides its node. */
@@ -139,6 +150,10 @@ void cab_op_open (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info) {
     fuse_reply_err (req, EROFS);
     return;
   }
+  if (node->kind == CAB_NODE_STATE_FILE) {
+    open_state (fs, req, info, node);
+    return;
+  }
   CabReach reach = cab_fs_reach_bytes (fs, req, node);
   CabCall *call = cab_call_new (req, "open", node, NULL);
   call->info = *info;
@@ -152,6 +167,11 @@ void cab_op_release (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info
 
 /* --- read --------------------------------------------------------------------------------------------------- */
 
+static void reply_bytes (fuse_req_t req, const void *bytes, gsize len) {
+  cab_metric_add (CAB_METRIC_BYTES_SERVED, len);
+  fuse_reply_buf (req, bytes, len);
+}
+
 static void on_read (gpointer data, const void *bytes, gsize len, const GError *error) {
   CabCall *call = data;
   if (error != NULL) {
@@ -163,7 +183,7 @@ static void on_read (gpointer data, const void *bytes, gsize len, const GError *
   cab_fs_settle (call->fs, call->operation, call->node, NULL);
   fuse_req_t req = cab_call_take (call);
   if (req != NULL)
-    fuse_reply_buf (req, bytes, len);
+    reply_bytes (req, bytes, len);
   cab_call_free (call);
 }
 
@@ -185,7 +205,7 @@ void cab_op_read (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
   g_autofree char *bytes = g_malloc (size);
   gsize got;
   if (cab_content_read_now (file->content, (guint64) off, size, bytes, &got))
-    fuse_reply_buf (req, bytes, got);
+    reply_bytes (req, bytes, got);
   else
     cab_content_read (file->content, (guint64) off, size, on_read,
                       cab_call_new (req, "read", file->node, NULL));

@@ -217,8 +217,12 @@ void cab_op_lookup (fuse_req_t req, fuse_ino_t parent, const char *name) {
   g_autoptr (CabNode) node = cab_tree_get (fs->tree, parent);
   if (node == NULL)
     fuse_reply_err (req, ESTALE);
+  else if (node->kind == CAB_NODE_ROOT && cab_state_is_name (name))
+    cab_state_reply_directory (fs, req, node);
   else if (node->kind == CAB_NODE_ROOT)
     lookup_application (fs, req, node, name);
+  else if (node->kind == CAB_NODE_STATE)
+    cab_state_lookup (fs, req, node, name);
   else if (node->kind == CAB_NODE_APPLICATION)
     lookup_failure (fs, req, node, name);
   else if (node->kind == CAB_NODE_FAILURE)

@@ -35,6 +35,8 @@ struct CabFs {
   CabNotify *notify;
   CabErrors *errors;
   struct timespec started;
+  void (*waits) (gpointer data); /* or NULL */
+  gpointer waits_data;
 
   pthread_mutex_t lock;
   GHashTable
@@ -45,7 +47,7 @@ struct CabFs {
 typedef struct {
   CabNode *node;
   CabContent *content; /* or */
-  GBytes *text;        /* of a stack trace */
+  GBytes *text;        /* of a stack trace, or of our state */
   int backing;         /* passthrough.h */
 } CabFile;
 
@@ -136,6 +138,15 @@ void cab_fs_refresh (CabFs *fs, CabNode *node, void (*done) (gpointer data), gpo
 void cab_member_lookup (CabFs *fs, fuse_req_t req, CabNode *node, const char *name);
 void cab_member_opendir (CabFs *fs, fuse_req_t req, CabNode *node, const struct fuse_file_info *info);
 void cab_member_open (CabFs *fs, CabNode *node, CabReach reach, CabOpenDone done, CabCall *call);
+
+/* The mount's own state (ops-state.c): the name in the root, its directory, what is in it, and what a file of it has to
+ * say now. */
+#define CAB_STATE_NAME ".cabfs"
+gboolean cab_state_is_name (const char *name);
+void cab_state_reply_directory (CabFs *fs, fuse_req_t req, CabNode *root);
+void cab_state_lookup (CabFs *fs, fuse_req_t req, CabNode *node, const char *name);
+void cab_state_opendir (CabFs *fs, fuse_req_t req, CabNode *node, struct fuse_file_info *info);
+GBytes *cab_state_text (CabFs *fs, const CabNode *node);
 
 /* --- operations --- */
 

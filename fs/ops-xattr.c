@@ -193,6 +193,8 @@ static Attributes attributes_of (CabFs *fs, CabNode *node) {
     break;
   case CAB_NODE_FOLDER:
   case CAB_NODE_TRACE:
+  case CAB_NODE_STATE:
+  case CAB_NODE_STATE_FILE:
     break;
   }
   add_error (&self, fs, node);

@@ -68,6 +68,11 @@ void cab_fs_detach (CabFs *self) {
   cab_notify_free (g_steal_pointer (&self->notify));
 }
 
+void cab_fs_set_waits_func (CabFs *self, void (*func) (gpointer data), gpointer data) {
+  self->waits = func;
+  self->waits_data = data;
+}
+
 void cab_fs_free (CabFs *self) {
   if (self == NULL)
     return;
@@ -134,6 +139,8 @@ CabCall *cab_call_new (fuse_req_t req, const char *operation, CabNode *node, con
   call->node = cab_node_ref (node);
   call->name = g_strdup (name);
   call->parked = cab_park_add (call->fs->park, req);
+  if (call->fs->waits != NULL)
+    call->fs->waits (call->fs->waits_data);
   return call;
 }
 

@@ -28,6 +28,15 @@ void cab_fs_attach (CabFs *self, struct fuse_session *se);
  * what notifications are written to. */
 void cab_fs_detach (CabFs *self);
 
+/* @func is called whenever a request begins to wait, on any thread.  Before the first operation. */
+void cab_fs_set_waits_func (CabFs *self, void (*func) (gpointer data), gpointer data);
+
+/* Any thread, as the next one: writes what the mount is doing to the log, whatever its level. */
+void cab_fs_log_state (CabFs *self);
+
+/* What is being downloaded, as one line; NULL if nothing is. */
+char *cab_fs_headline (CabFs *self);
+
 /* The cache was stopped, so nothing is parked; files and directories that were left open are closed. */
 void cab_fs_free (CabFs *self);
 

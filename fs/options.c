@@ -2,6 +2,7 @@
 #include "fs/options.h"
 
 void cab_fs_options_clear (CabFsOptions *options) {
+  g_free (options->account);
   g_strfreev (options->deny);
   g_free (options->default_family);
   for (guint i = 0; i < options->n_applications; i++) {

@@ -22,6 +22,7 @@ typedef struct {
 typedef enum { CAB_MEMBERS_HIDDEN, CAB_MEMBERS_VISIBLE, CAB_MEMBERS_OFF } CabMembersShown;
 
 typedef struct {
+  char *account; /* section of the configuration */
   uid_t uid; /* owner of everything: the mounting user, or `uid=` and `gid=` */
   gid_t gid;
   mode_t umask;                   /* taken away from 0444 and 0555 [1] */

@@ -178,6 +178,11 @@ static void *look_after (void *data) {
   return NULL;
 }
 
+guint cab_park_count (CabPark *self) {
+  CAB_LOCK_SCOPE (&self->lock);
+  return g_queue_get_length (&self->waiting);
+}
+
 CabPark *cab_park_new (void) {
   CabPark *self = g_new0 (CabPark, 1);
   pthread_mutex_init (&self->lock, NULL);

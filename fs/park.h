@@ -22,6 +22,9 @@ CabPark *cab_park_new (void);
 /* Nothing may be parked any more. */
 void cab_park_free (CabPark *self);
 
+/* How many requests wait. */
+guint cab_park_count (CabPark *self);
+
 /* From here on @req is the park's: take it back to answer it. */
 CabParked *cab_park_add (CabPark *self, fuse_req_t req);
 

@@ -64,25 +64,34 @@ void cab_sdnotify_free (CabSdNotify *self) {
   g_free (self);
 }
 
-static void tell (const CabSdNotify *self, const char *state, const char *status) {
-  if (self == NULL)
-    return;
+/* FALSE with errno if it could not be told.  @state may be NULL. */
+static gboolean tell (const CabSdNotify *self, const char *state, const char *status, int flags) {
   /* A newline in the status, which may hold a path, would begin another message. */
   g_autofree char *line = g_strdelimit (g_strdup (status), "\r\n", ' ');
-  g_autofree char *message = g_strdup_printf ("%s\nSTATUS=%s\n", state, line);
+  g_autofree char *message =
+      g_strdup_printf ("%s%sSTATUS=%s\n", state != NULL ? state : "", state != NULL ? "\n" : "", line);
   ssize_t sent;
   do
-    sent = sendto (self->fd, message, strlen (message), MSG_NOSIGNAL, (const struct sockaddr *) &self->address,
-                   self->length);
+    sent = sendto (self->fd, message, strlen (message), MSG_NOSIGNAL | flags,
+                   (const struct sockaddr *) &self->address, self->length);
   while (sent < 0 && errno == EINTR);
-  if (sent < 0)
+  return sent >= 0;
+}
+
+static void tell_state (const CabSdNotify *self, const char *state, const char *status) {
+  if (self != NULL && !tell (self, state, status, 0))
     g_warning ("the service manager was not told %s: %s", state, g_strerror (errno));
 }
 
 void cab_sdnotify_ready (const CabSdNotify *self, const char *status) {
-  tell (self, "READY=1", status);
+  tell_state (self, "READY=1", status);
 }
 
 void cab_sdnotify_stopping (const CabSdNotify *self, const char *status) {
-  tell (self, "STOPPING=1", status);
+  tell_state (self, "STOPPING=1", status);
+}
+
+void cab_sdnotify_status (const CabSdNotify *self, const char *status) {
+  if (self != NULL && !tell (self, NULL, status, MSG_DONTWAIT))
+    g_debug ("the service manager was not told \"%s\": %s", status, g_strerror (errno));
 }

@@ -26,6 +26,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabSdNotify, cab_sdnotify_free)
 /* The mount answers.  @status is a line for people (`systemctl status`); so it is below. */
 void cab_sdnotify_ready (const CabSdNotify *self, const char *status);
 
+/* What it is doing now.  Never waits: a manager that is behind with its reading does without. */
+void cab_sdnotify_status (const CabSdNotify *self, const char *status);
+
 /* The mount ends, by whatever cause. */
 void cab_sdnotify_stopping (const CabSdNotify *self, const char *status);
 

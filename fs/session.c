@@ -30,6 +30,8 @@ struct CabSession {
   gboolean mounted;
   void (*ready) (gpointer data);
   gpointer ready_data;
+  void (*usr1) (gpointer data);
+  gpointer usr1_data;
 };
 
 /* --- options of the mount ---------------------------------------------------------------------------------- */
@@ -143,10 +145,10 @@ gboolean cab_session_check_mountpoint (const char *path, GError **error) {
 /* --- signals ------------------------------------------------------------------------------------------------- */
 
 static const int end_signals[] = {SIGTERM, SIGINT};
-static struct fuse_session *signalled; /* set while handlers are installed */
+static CabSession *signalled; /* set while handlers are installed */
 
 static void on_end_signal (int number) {
-  fuse_session_exit (signalled);
+  fuse_session_exit (signalled->fuse);
   /* The loop looks at the flag, then sleeps: a signal in between would be lost.  The alarm wakes it. */
   alarm (1);
 }
@@ -154,6 +156,12 @@ static void on_end_signal (int number) {
 static void on_alarm (int number) {
   (void) number;
   alarm (1);
+}
+
+static void on_usr1 (int number) {
+  (void) number;
+  if (signalled->usr1 != NULL)
+    signalled->usr1 (signalled->usr1_data);
 }
 
 static void set_handler (int number, void (*handler) (int)) {
@@ -165,9 +173,10 @@ static void set_handler (int number, void (*handler) (int)) {
     sigaction (number, &action, NULL);
 }
 
-static void watch_signals (struct fuse_session *fuse) {
-  signalled = fuse;
+static void watch_signals (CabSession *self) {
+  signalled = self;
   set_handler (SIGALRM, on_alarm);
+  set_handler (SIGUSR1, on_usr1);
   for (guint i = 0; i < G_N_ELEMENTS (end_signals); i++)
     set_handler (end_signals[i], on_end_signal);
 }
@@ -178,6 +187,7 @@ static void unwatch_signals (void) {
     set_handler (end_signals[i], SIG_DFL);
   alarm (0);
   set_handler (SIGALRM, SIG_DFL);
+  set_handler (SIGUSR1, SIG_IGN); /* whoever wants to know is late, and must not end us for it */
   signalled = NULL;
 }
 
@@ -195,7 +205,7 @@ static void mount_answers (gpointer data) {
 gboolean cab_session_mount (CabSession *self, void (*ready) (gpointer data), gpointer data, GError **error) {
   self->ready = ready;
   self->ready_data = data;
-  watch_signals (self->fuse); /* from here on there is something to take away */
+  watch_signals (self); /* from here on there is something to take away */
   if (fuse_session_mount (self->fuse, self->options->mountpoint) != 0) {
     unwatch_signals ();
     g_set_error (error, CAB_ERROR, CAB_ERROR_FAILED, "cannot mount at %s", self->options->mountpoint);
@@ -206,6 +216,11 @@ gboolean cab_session_mount (CabSession *self, void (*ready) (gpointer data), gpo
    * last of them is gone. */
   (void) close_range (STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
   return cab_kernel_attach (self->fuse, mount_answers, self, error);
+}
+
+void cab_session_on_usr1 (CabSession *self, void (*func) (gpointer data), gpointer data) {
+  self->usr1 = func;
+  self->usr1_data = data;
 }
 
 void cab_session_unmount (CabSession *self) {

@@ -2,7 +2,7 @@
  *
  * Life: new, mount, run, unmount, free.  Between unmount and free whoever keeps requests answers them: a request must
  * not outlive the session.
- * Threads: all calls on the main thread.  SIGTERM and SIGINT must be blocked in every other thread, so that they
+ * Threads: all calls on the main thread.  SIGTERM, SIGINT and SIGUSR1 must be blocked in every other thread, so that they
  * reach cab_session_run().
  *
  * SPDX-License-Identifier: MIT
@@ -35,6 +35,9 @@ struct fuse_session *cab_session_fuse (CabSession *self);
 /* Mounts.  fusermount3 writes reasons of its own to stderr.  @ready runs once, on a worker during cab_session_run(),
  * when the mount answers. */
 gboolean cab_session_mount (CabSession *self, void (*ready) (gpointer data), gpointer data, GError **error);
+
+/* @func is called on SIGUSR1, from the handler: it may do only what signal-safety(7) lists.  Before cab_session_mount(). */
+void cab_session_on_usr1 (CabSession *self, void (*func) (gpointer data), gpointer data);
 
 /* Serves until the mount is taken away or a signal comes.  FALSE with @error if it ended for another reason. */
 gboolean cab_session_run (CabSession *self, GError **error);

@@ -80,6 +80,11 @@ CabNode *cab_tree_root (CabTree *self) {
   return cab_node_ref (self->root);
 }
 
+guint64 cab_tree_count (CabTree *self) {
+  CAB_LOCK_SCOPE (&self->lock);
+  return g_hash_table_size (self->nodes);
+}
+
 CabNode *cab_tree_get (CabTree *self, guint64 ino) {
   CAB_LOCK_SCOPE (&self->lock);
   CabNode *node = g_hash_table_lookup (self->nodes, &ino);

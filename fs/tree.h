@@ -28,8 +28,10 @@ typedef enum {
   CAB_NODE_CAB,
   CAB_NODE_OPEN,   /* a CAB, open: beside it, a directory of its members */
   CAB_NODE_FOLDER, /* a directory in an archive */
+  CAB_NODE_STATE,  /* the directory of the mount's own state */
   CAB_NODE_MEMBER, /* a file in an archive */
   CAB_NODE_TRACE,  /* in an open CAB, hidden: the service's own stack trace of it */
+  CAB_NODE_STATE_FILE,
 } CabNodeKind;
 
 /* Open files of a node: fs/passthrough.h. */
@@ -78,6 +80,9 @@ CabTree *cab_tree_new (void);
 void cab_tree_free (CabTree *self);
 
 CabNode *cab_tree_root (CabTree *self);
+
+/* How many nodes there are. */
+guint64 cab_tree_count (CabTree *self);
 
 /* The node of a number the kernel has; NULL if there is none. */
 CabNode *cab_tree_get (CabTree *self, guint64 ino);

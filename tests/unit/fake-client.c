@@ -190,6 +190,10 @@ void fake_answer_get (FakeRequest *request, guint64 len, gsize piece, const GErr
 
 /* --- client.h ------------------------------------------------------------------------------------------------ */
 
+GArray *cab_client_hosts (CabClient *self) {
+  return g_array_new (FALSE, FALSE, sizeof (CabHostState));
+}
+
 void cab_client_stop (CabClient *self) {
   fake_stop ();
 }

@@ -127,7 +127,7 @@ static void test_get (void) {
   g_autoptr (CabBlob) blob = blob_with_address (&scene, 3600);
   OUTCOME (head);
   OUTCOME (tail);
-  guint64 ranges = cab_metric_get (CAB_METRIC_RANGE_REQUESTS);
+  guint64 ranges = cab_metric_sent (CAB_REQUEST_RANGE);
   guint64 received = cab_metric_get (CAB_METRIC_BYTES_RECEIVED);
   rig_get (blob, 0, 4096, NULL, &head);
   rig_assert_ok (&head);
@@ -143,7 +143,7 @@ static void test_get (void) {
   g_assert_cmpuint (server_count (scene.rig->api, ""), ==, 0);
   assert_range (&scene, 0, "0-4095");
   assert_range (&scene, 1, "99900-104899");
-  g_assert_cmpuint (cab_metric_get (CAB_METRIC_RANGE_REQUESTS) - ranges, ==, 2);
+  g_assert_cmpuint (cab_metric_sent (CAB_REQUEST_RANGE) - ranges, ==, 2);
   g_assert_cmpuint (cab_metric_get (CAB_METRIC_BYTES_RECEIVED) - received, ==, 4096 + 100);
   g_assert_false (has_if_match (&scene, 0));
   g_assert_true (has_if_match (&scene, 1));
@@ -182,6 +182,15 @@ static void test_probe_without_head (void) {
   g_assert_cmpuint (server_count (scene.rig->blobs, "HEAD"), ==, 1);
 }
 
+/* The row of the one blob host for @use; its host is not to be used. */
+static CabHostState host_state (const Scene *scene, const char *use) {
+  g_autoptr (GArray) hosts = cab_client_hosts (scene->rig->client);
+  for (guint i = 0; i < hosts->len; i++)
+    if (g_str_equal (g_array_index (hosts, CabHostState, i).use, use))
+      return g_array_index (hosts, CabHostState, i);
+  return (CabHostState){0};
+}
+
 /* A connection serves one request after the other, refusals included. */
 static void test_connections (void) {
   SCENE (scene, good);
@@ -198,6 +207,9 @@ static void test_connections (void) {
     rig_assert_error (&refused, CAB_ERROR_CHANGED);
   }
   g_assert_cmpuint (server_connections (scene.rig->blobs), ==, 1);
+  g_assert_cmpuint (host_state (&scene, "bytes").parallel, ==, scene.rig->options.connections);
+  g_assert_cmpuint (host_state (&scene, "sizes").parallel, ==, scene.rig->options.size_connections);
+  g_assert_null (host_state (&scene, "login").use); /* the address was known: nobody else was asked */
 }
 
 static void head_refused_empty (Exchange *exchange, gpointer data) {
@@ -661,9 +673,12 @@ static void test_retries (void) {
   SCENE (scene, busy_twice);
   g_autoptr (CabBlob) blob = blob_with_address (&scene, 3600);
   OUTCOME (outcome);
+  guint64 sent = cab_metric_sent (CAB_REQUEST_RANGE), failed = cab_metric_failed (CAB_REQUEST_RANGE);
   rig_get (blob, 0, 10, NULL, &outcome);
   rig_assert_ok (&outcome);
   g_assert_cmpuint (scene.requests, ==, 3);
+  g_assert_cmpuint (cab_metric_sent (CAB_REQUEST_RANGE) - sent, ==, 3);
+  g_assert_cmpuint (cab_metric_failed (CAB_REQUEST_RANGE) - failed, ==, 2);
 }
 
 static void always_busy (Exchange *exchange, gpointer data) {
@@ -702,11 +717,13 @@ static void test_pauses_host (void) {
   first.next = second.next = 0;
   cab_transfer_unref (cab_blob_get (blob, 0, 10, NULL, CAB_PRIORITY_READER, &outcome_sink, &first));
   server_wait (scene.rig->blobs, GET_BLOB, 1);
-  g_usleep (50000); /* the answer is on its way, and nothing tells when it is there */
+  while (host_state (&scene, "bytes").paused_until_us <= start) /* the answer is on its way */
+    g_usleep (1000);
   cab_transfer_unref (cab_blob_get (blob, 0, 10, NULL, CAB_PRIORITY_READER, &outcome_sink, &second));
   cab_blob_probe (blob, CAB_PRIORITY_READER, outcome_probed, &probe);
   latch_wait (&probe.latch, 1);
   g_assert_cmpint (g_get_monotonic_time () - start, >=, 950000);
+  g_assert_cmpint (host_state (&scene, "bytes").paused_until_us, <=, g_get_monotonic_time ());
   latch_wait (&first.latch, 1);
   latch_wait (&second.latch, 1);
   rig_assert_ok (&first);

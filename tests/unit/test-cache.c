@@ -588,6 +588,46 @@ static FakeRequest *stream (Fixture *f, Result *opened, CabReadDone done, gpoint
   return take_get ();
 }
 
+/* A CAB is on the way from the first question to the last byte, and only then. */
+static void test_downloads (Fixture *f, gconstpointer unused) {
+  g_auto (Result) opened = RESULT_INIT, read = RESULT_INIT;
+  fake_set_blob (100 * MIB, "\"one\"");
+  open_now (f, "a", &opened);
+  FakeRequest *head = take_get ();
+  {
+    g_autoptr (GArray) asked = cab_cache_downloads (f->cache);
+    const CabDownload *download = &g_array_index (asked, CabDownload, 0);
+    g_assert_cmpuint (asked->len, ==, 1);
+    g_assert_cmpstr (download->application, ==, f->scope->application);
+    g_assert_cmpstr (download->failure, ==, f->scope->failure);
+    g_assert_cmpstr (download->id, ==, "a");
+    g_assert_false (download->has_size);
+    g_assert_cmpuint (download->readers, ==, 1);
+    g_assert_cmpuint (download->connections, ==, 1);
+  }
+  fake_answer_get (head, G_MAXUINT64, 65536, NULL);
+  wait_for (&opened);
+  {
+    g_autoptr (GArray) idle = cab_cache_downloads (f->cache);
+    g_assert_cmpuint (idle->len, ==, 0); /* open, but nobody reads */
+  }
+  cab_content_read (opened.content, 0, 512 << 10, on_read, &read);
+  g_autoptr (GArray) under_way = cab_cache_downloads (f->cache);
+  const CabDownload *download = &g_array_index (under_way, CabDownload, 0);
+  g_assert_cmpuint (under_way->len, ==, 1);
+  g_assert_true (download->has_size);
+  g_assert_cmpuint (download->size, ==, 100 * MIB);
+  g_assert_cmpuint (download->cached, >, 0);
+  g_assert_cmpuint (download->rate, >, 0);
+  g_assert_cmpuint (download->readers, ==, 1);
+  g_assert_cmpuint (download->connections, ==, 4);
+  fake_stop ();
+  wait_for (&read);
+  cab_content_unref (opened.content);
+  g_autoptr (GArray) over = cab_cache_downloads (f->cache);
+  g_assert_cmpuint (over->len, ==, 0);
+}
+
 /* What had no connection yet is begun by the first that gets free, not by the reader's next read. */
 static void test_free_connection (Fixture *f, gconstpointer unused) {
   g_auto (Result) opened = RESULT_INIT, read = RESULT_INIT;
@@ -831,6 +871,7 @@ int main (int argc, char **argv) {
   CACHE_TEST ("read/changed", test_changed);
   CACHE_TEST ("read/deadline", test_read_deadline);
   CACHE_TEST ("read/partial-survives", test_partial_survives);
+  CACHE_TEST ("downloads", test_downloads);
   CACHE_TEST ("full", test_full);
   CACHE_TEST ("look-while-closing", test_look_while_closing);
   CACHE_TEST ("crowd", test_crowd);

@@ -114,11 +114,11 @@ static void test_families (void) {
   } cases[] = {{"desktop", "10238467886765136388", DESKTOP}, {"store", "9NBLGGGZ5QDR", STORE}};
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++) {
     SCENE (scene, cases[i].family, cases[i].application);
-    guint64 before = cab_metric_get (CAB_METRIC_STACKTRACE_REQUESTS);
+    guint64 before = cab_metric_sent (CAB_REQUEST_STACKTRACE);
     check_text (&scene, "#0 a!f+0x1\n");
     g_assert_cmpuint (asked (&scene, cases[i].path), ==, 1);
     g_assert_cmpuint (asked (&scene, ""), ==, 1);
-    g_assert_cmpuint (cab_metric_get (CAB_METRIC_STACKTRACE_REQUESTS) - before, ==, 1);
+    g_assert_cmpuint (cab_metric_sent (CAB_REQUEST_STACKTRACE) - before, ==, 1);
   }
 }
 

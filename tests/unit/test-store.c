@@ -5,6 +5,7 @@
 #include "cache/sizefile.h"
 #include "cache/store.h"
 #include "client/error.h"
+#include "client/metrics.h"
 #include "client/records.h"
 
 #include <errno.h>
@@ -396,6 +397,28 @@ static void test_sweep (Fixture *f, gconstpointer unused) {
   g_assert_false (g_file_test (dir, G_FILE_TEST_EXISTS));
 }
 
+/* Between two counts of the directory, what is written is added. */
+static void test_usage (Fixture *f, gconstpointer unused) {
+  const CabEvictOptions options = {.keep_s = 30 * 86400};
+  guint64 bytes, files;
+  g_assert_false (cab_store_usage (f->store, &bytes, &files));
+  save_object (f, ID, 600);
+  cab_evict_sweep (f->store, &options, EXPIRES - 1);
+  g_assert_true (cab_store_usage (f->store, &bytes, &files));
+  g_assert_cmpuint (bytes, ==, cab_store_bytes (f->store, KEY (ID)));
+  g_assert_cmpuint (files, ==, 1);
+  guint64 before = bytes, evicted = cab_metric_get (CAB_METRIC_BYTES_EVICTED);
+  save_object (f, "other", 600);
+  cab_store_usage (f->store, &bytes, &files);
+  g_assert_cmpuint (bytes, ==, before + 600);
+  g_assert_cmpuint (files, ==, 2);
+  cab_evict_sweep (f->store, &options, EXPIRES);
+  cab_store_usage (f->store, &bytes, &files);
+  g_assert_cmpuint (bytes, ==, 0);
+  g_assert_cmpuint (files, ==, 0);
+  g_assert_cmpuint (cab_metric_get (CAB_METRIC_BYTES_EVICTED) - evicted, ==, 2 * before);
+}
+
 /* Members go as CABs do; a part of one goes as soon as nobody works on it. */
 static void test_sweep_members (Fixture *f, gconstpointer unused) {
   CabEvictOptions options = {.keep_s = 30 * 86400};
@@ -547,6 +570,7 @@ int main (int argc, char **argv) {
   STORE_TEST ("member", test_member);
   STORE_TEST ("remove-members", test_remove_members);
   STORE_TEST ("sweep", test_sweep);
+  STORE_TEST ("usage", test_usage);
   STORE_TEST ("sweep-members", test_sweep_members);
   STORE_TEST ("sweep-reserved", test_sweep_reserved);
   STORE_TEST ("open-under-sweep", test_open_under_sweep);

@@ -99,6 +99,25 @@ static void test_hosts_apart (void) {
   }
 }
 
+static void note (gpointer data, const char *host, guint under_way, guint limit) {
+  g_string_append_printf (data, "%s %u/%u;", host, under_way, limit);
+}
+
+/* A host is told of as long as it is known: with requests or without. */
+static void test_each (void) {
+  g_autoptr (CabThrottle) throttle = cab_throttle_new (16);
+  g_autoptr (GString) seen = g_string_new (NULL);
+  cab_throttle_each (throttle, note, seen);
+  g_assert_cmpstr (seen->str, ==, "");
+  fill (throttle, HOST, 3);
+  cab_throttle_each (throttle, note, seen);
+  g_assert_cmpstr (seen->str, ==, HOST " 3/16;");
+  end (throttle, HOST, 3, cab_throttle_round (throttle, HOST), 200);
+  g_string_truncate (seen, 0);
+  cab_throttle_each (throttle, note, seen);
+  g_assert_cmpstr (seen->str, ==, HOST " 0/16;");
+}
+
 int main (int argc, char **argv) {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/throttle/halves", test_halves);
@@ -107,5 +126,6 @@ int main (int argc, char **argv) {
   g_test_add_func ("/throttle/half-of-what", test_half_of_what);
   g_test_add_func ("/throttle/neither", test_neither);
   g_test_add_func ("/throttle/hosts-apart", test_hosts_apart);
+  g_test_add_func ("/throttle/each", test_each);
   return g_test_run ();
 }
