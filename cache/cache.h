@@ -129,6 +129,10 @@ guint64 cab_content_size (const CabContent *self);
 /* Another number for each version of the blob's bytes that this process has seen. */
 guint64 cab_content_version (const CabContent *self);
 
+/* Bytes that hosts brought for it, or for the CAB that it is taken out of, since this was called last by
+ * anybody. */
+guint64 cab_content_take_brought (CabContent *self);
+
 /* A descriptor of the file that has all its bytes, as they are on the host: for who reads it without us.  -1 if they
  * are not all here and compared with the MD5, where that is known.  The content's, valid as long as the reference. */
 int cab_content_descriptor (CabContent *self);

@@ -417,6 +417,10 @@ guint64 cab_content_size (const CabContent *self) {
   return self->size;
 }
 
+guint64 cab_content_take_brought (CabContent *self) {
+  return atomic_exchange (&self->brought, 0);
+}
+
 int cab_content_descriptor (CabContent *self) {
   gboolean good =
       atomic_load (&self->complete) && atomic_load (&self->verified) && !atomic_load (&self->failing);

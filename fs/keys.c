@@ -345,6 +345,7 @@ static const CabKey keys[] = {
     {"member-limit", "size", "16G", "Listings", set_member_limit},
     {"sizes", "word", "exact", "Listings", set_either, AT (fs.sizes_lazy), .words = sizes_words, .live = TRUE},
     {"deny", "list", DENY_DEFAULT, "Listings", set_deny, .live = TRUE},
+    {"budget", "size", "0", "Listings", set_size, AT (fs.budget), .live = TRUE},
 
     {"cache-dir", "path", "$XDG_CACHE_HOME/cabfs/ACCOUNT", "Cache", set_path, AT (cache.dir), .computed = TRUE},
     {"cache-size", "size", "10G", "Cache", set_size, AT (cache.size_limit), .live = TRUE},

@@ -8,6 +8,7 @@
 #include <fuse_lowlevel.h>
 
 #include "cache/cache.h"
+#include "fs/budget.h"
 #include "fs/dir.h"
 #include "fs/errors.h"
 #include "fs/missing.h"
@@ -34,6 +35,7 @@ struct CabFs {
   CabPark *park;
   CabNotify *notify;
   CabErrors *errors;
+  CabBudget *budget;
   struct timespec started;
   void (*waits) (gpointer data); /* or NULL */
   gpointer waits_data;
@@ -48,6 +50,7 @@ typedef struct {
   CabNode *node;
   CabContent *content; /* or */
   GBytes *text;        /* of a stack trace, or of our state */
+  char *program;       /* whose budget it is that pays, or NULL */
   int backing;         /* passthrough.h */
 } CabFile;
 
@@ -62,6 +65,9 @@ typedef struct {
   char *name;            /* in that directory, or NULL */
   struct fuse_file_info info;
   CabReach reach; /* of a lookup or a size: how far it may go */
+  char *program;  /* whose budget it is that pays, or NULL; */
+  gboolean spent; /* and that there is none left */
+  guint64 here;   /* of a list of members: bytes of the CAB that were here before */
 } CabCall;
 
 /* Parks @req.  @name may be NULL. */
@@ -88,8 +94,19 @@ void cab_fs_settle (CabFs *fs, const char *operation, const CabNode *node, const
 /* How far the caller of @req may have us go: CAB_REACH_LOCAL for programs of the `deny` list. */
 CabReach cab_fs_reach (CabFs *fs, fuse_req_t req);
 
-/* The same for bytes of the CAB that @node is, or is in: one that is not downloadable is not asked for. */
-CabReach cab_fs_reach_bytes (CabFs *fs, fuse_req_t req, const CabNode *node);
+/* Whose budget pays for bytes. */
+typedef struct {
+  char program[CAB_PROGRAM_SIZE]; /* "": nobody's */
+  gboolean spent;                 /* there is none left */
+} CabPayer;
+
+/* The same for bytes of the CAB that @node is, or is in: one that is not downloadable is not asked for, nor any for a
+ * program that has had what `budget` allows.  @payer is for the call that it becomes: cab_call_set_payer(). */
+CabReach cab_fs_reach_bytes (CabFs *fs, fuse_req_t req, const CabNode *node, CabPayer *payer);
+void cab_call_set_payer (CabCall *call, const CabPayer *payer);
+
+/* @program, unless it is NULL, has had @bytes downloaded. */
+void cab_fs_charge (CabFs *fs, const char *program, guint64 bytes);
 
 /* --- attributes (attr.c) --- */
 
@@ -160,7 +177,8 @@ void cab_op_open (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info);
 void cab_op_read (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *info);
 void cab_op_release (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info);
 void cab_op_ioctl (fuse_req_t req, fuse_ino_t ino, unsigned int command, void *argument,
-                   struct fuse_file_info *info, unsigned flags, const void *in, size_t in_size, size_t out_size);
+                   struct fuse_file_info *info, unsigned flags, const void *in, size_t in_size,
+                   size_t out_size);
 void cab_op_getxattr (fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
 void cab_op_listxattr (fuse_req_t req, fuse_ino_t ino, size_t size);
 

@@ -53,6 +53,7 @@ CabFs *cab_fs_new (CabCache *cache, const CabFsOptions *options) {
   self->products = cab_products_new (cache);
   self->park = cab_park_new ();
   self->errors = cab_errors_new ();
+  self->budget = cab_budget_new ();
   clock_gettime (CLOCK_REALTIME, &self->started);
   pthread_mutex_init (&self->lock, NULL);
   self->open_files = g_hash_table_new_full (NULL, NULL, cab_file_free, NULL);
@@ -85,6 +86,7 @@ void cab_fs_free (CabFs *self) {
   cab_missing_free (self->missing);
   cab_products_free (self->products);
   cab_errors_free (self->errors);
+  cab_budget_free (self->budget);
   g_strfreev (self->configured);
   g_ptr_array_unref (self->outdated);
   pthread_mutex_destroy (&self->lock);
@@ -152,6 +154,7 @@ void cab_call_free (CabCall *call) {
   g_assert (call->parked == NULL);
   cab_node_unref (call->node);
   g_free (call->name);
+  g_free (call->program);
   g_free (call);
 }
 
@@ -165,9 +168,13 @@ static gboolean is_undownloadable (const CabNode *node) {
 void cab_call_fail (CabCall *call, const GError *error) {
   fuse_req_t req = cab_call_take (call);
   g_autoptr (GError) reason = NULL;
-  if (g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED) && is_undownloadable (call->node))
+  gboolean denied = g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED);
+  if (denied && is_undownloadable (call->node))
     reason =
         g_error_new (CAB_ERROR, CAB_ERROR_DENIED, "the service lists it as not downloadable for this account");
+  else if (denied && call->spent)
+    reason = g_error_new (CAB_ERROR, CAB_ERROR_SPENT,
+                          "%s has had downloaded what it may in a minute (key budget)", call->program);
   if (req != NULL)
     cab_reply_error (req, call->operation, call->node, call->name, reason != NULL ? reason : error);
   cab_call_free (call);
@@ -238,8 +245,41 @@ CabReach cab_fs_reach (CabFs *fs, fuse_req_t req) {
   return last.reach;
 }
 
-CabReach cab_fs_reach_bytes (CabFs *fs, fuse_req_t req, const CabNode *node) {
-  return is_undownloadable (node) ? CAB_REACH_LOCAL : cab_fs_reach (fs, req);
+/* --- programs that may cause only so much ------------------------------------------------------------------- */
+
+void cab_fs_charge (CabFs *fs, const char *program, guint64 bytes) {
+  if (program != NULL)
+    cab_budget_charge (fs->budget, program, bytes, g_get_monotonic_time ());
+}
+
+static gboolean is_spent (CabFs *fs, const char *program, guint64 budget) {
+  guint64 spent = cab_budget_spent (fs->budget, program, g_get_monotonic_time ());
+  if (spent < budget)
+    return FALSE;
+  if (cab_budget_is_news (fs->budget, program))
+    g_warning ("budget: %s has had %" G_GUINT64_FORMAT
+               " bytes downloaded within a minute, of %" G_GUINT64_FORMAT
+               " it may; until that is over it can open only CABs that are in the cache (key budget, "
+               "cabfs.conf(5); this is said once)",
+               program, spent, budget);
+  return TRUE;
+}
+
+CabReach cab_fs_reach_bytes (CabFs *fs, fuse_req_t req, const CabNode *node, CabPayer *payer) {
+  const struct fuse_ctx *who = fuse_req_ctx (req);
+  guint64 budget = fs->options->budget;
+  CabReach reach = is_undownloadable (node) ? CAB_REACH_LOCAL : cab_fs_reach (fs, req);
+  *payer = (CabPayer){0};
+  if (budget == 0 || reach == CAB_REACH_LOCAL || node->kind == CAB_NODE_TRACE)
+    return reach;
+  cab_program_of (who->pid, who->uid, payer->program);
+  payer->spent = is_spent (fs, payer->program, budget);
+  return payer->spent ? CAB_REACH_LOCAL : reach;
+}
+
+void cab_call_set_payer (CabCall *call, const CabPayer *payer) {
+  call->program = payer->program[0] != '\0' ? g_strdup (payer->program) : NULL;
+  call->spent = payer->spent;
 }
 
 /* --- operations without a home ------------------------------------------------------------------------------ */
