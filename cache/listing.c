@@ -45,8 +45,9 @@ typedef struct {
   guint flight; /* what is in flight will be that */
   gint64 progress_us;
   gint64 not_before_us;
-  GError *failed; /* why there is no list, until not_before_us */
-  GQueue waiters; /* of Waiter, owned; each is answered once */
+  GError *failed;  /* why there is no list, or no younger one; none is asked for before not_before_us */
+  gint64 failed_s; /* wall clock */
+  GQueue waiters;  /* of Waiter, owned; each is answered once */
 } Entry;
 
 struct CabListings {
@@ -73,6 +74,11 @@ CabListings *cab_listings_new (const CabListingsOptions *options) {
   pthread_mutex_init (&self->lock, NULL);
   self->entries = g_hash_table_new_full (cab_scope_hash, cab_scope_equal, NULL, entry_free);
   return self;
+}
+
+void cab_listings_change (CabListings *self, gint64 ttl_s, guint timeout_ms) {
+  atomic_store (&self->options.ttl_s, ttl_s);
+  atomic_store (&self->options.timeout_ms, timeout_ms);
 }
 
 void cab_listings_free (CabListings *self) {
@@ -254,6 +260,12 @@ static void on_list (Entry *entry, CabRecords *records) {
   cab_records_unref (listing.records);
 }
 
+static void note_failure_locked (Entry *entry, const GError *error) {
+  g_clear_error (&entry->failed);
+  entry->failed = g_error_copy (error);
+  entry->failed_s = now_s ();
+}
+
 static void on_failure (Entry *entry, const GError *error) {
   CabListings *self = entry->owner;
   g_autofree char *scope = cab_scope_to_text (entry->scope);
@@ -264,8 +276,7 @@ static void on_failure (Entry *entry, const GError *error) {
     CAB_LOCK_SCOPE (&self->lock);
     entry->stale = entry->records != NULL;
     entry->not_before_us = g_get_monotonic_time () + (entry->stale ? STALE_PAUSE_US : FAILED_PAUSE_US);
-    g_clear_error (&entry->failed);
-    entry->failed = g_error_copy (error);
+    note_failure_locked (entry, error);
     again = land_locked (entry, &waiters);
     if (entry->stale)
       listing = listing_locked (entry);
@@ -393,6 +404,15 @@ gboolean cab_listings_refresh (CabListings *self, const CabScope *scope) {
   return coming;
 }
 
+GError *cab_listings_failure (CabListings *self, const CabScope *scope, gint64 *when) {
+  CAB_LOCK_SCOPE (&self->lock);
+  const Entry *entry = g_hash_table_lookup (self->entries, scope);
+  if (entry == NULL || entry->failed == NULL)
+    return NULL;
+  *when = entry->failed_s;
+  return g_error_copy (entry->failed);
+}
+
 /* Without a list to show, what failed may be asked for at once; what is in flight will bring a later answer. */
 static void expire_locked (Entry *entry) {
   if (!is_expired_locked (entry) || entry->in_flight)
@@ -420,7 +440,7 @@ void cab_listings_expire_all (CabListings *self) {
 
 /* Moves those of @entry who have waited for too long to @late.  Who waits for a new list is given the old one, and so
  * are the next, until the services answer. */
-static void give_up_locked (Entry *entry, gint64 now_us, GQueue *late) {
+static void give_up_locked (Entry *entry, gint64 now_us, const GError *error, GQueue *late) {
   gint64 timeout_us = (gint64) entry->owner->options.timeout_ms * 1000;
   for (GList *link = entry->waiters.head, *next; link != NULL; link = next) {
     Waiter *waiter = link->data;
@@ -430,6 +450,7 @@ static void give_up_locked (Entry *entry, gint64 now_us, GQueue *late) {
     if (entry->records != NULL) {
       entry->stale = TRUE;
       entry->given = entry->wanted;
+      note_failure_locked (entry, error);
       waiter->instead = listing_locked (entry);
     }
     g_queue_unlink (&entry->waiters, link);
@@ -438,6 +459,8 @@ static void give_up_locked (Entry *entry, gint64 now_us, GQueue *late) {
 }
 
 void cab_listings_tick (CabListings *self, gint64 now_us) {
+  g_autoptr (GError) error = g_error_new (CAB_ERROR, CAB_ERROR_TIMEOUT, "no answer from the services for %u s",
+                                          self->options.timeout_ms / 1000);
   GQueue late = G_QUEUE_INIT;
   {
     CAB_LOCK_SCOPE (&self->lock);
@@ -445,10 +468,8 @@ void cab_listings_tick (CabListings *self, gint64 now_us) {
     gpointer entry;
     g_hash_table_iter_init (&iter, self->entries);
     while (g_hash_table_iter_next (&iter, NULL, &entry))
-      give_up_locked (entry, now_us, &late);
+      give_up_locked (entry, now_us, error, &late);
   }
-  g_autoptr (GError) error = g_error_new (CAB_ERROR, CAB_ERROR_TIMEOUT, "no answer from the services for %u s",
-                                          self->options.timeout_ms / 1000);
   for (Waiter *waiter = g_queue_pop_head (&late); waiter != NULL; waiter = g_queue_pop_head (&late)) {
     gboolean instead = waiter->instead.records != NULL;
     waiter->done (waiter->data, instead ? &waiter->instead : NULL, instead ? NULL : error);

@@ -12,6 +12,8 @@
 #ifndef CABFS_CACHE_LISTING_H
 #define CABFS_CACHE_LISTING_H
 
+#include <stdatomic.h>
+
 #include "cache/cache.h"
 #include "cache/pool.h"
 #include "cache/store.h"
@@ -22,20 +24,26 @@ typedef struct {
   CabStore *store; /* these outlive the table */
   CabPool *pool;
   CabClient *client;
-  gint64 ttl_s;
-  guint timeout_ms;
+  atomic_llong ttl_s;
+  atomic_uint timeout_ms;
   /* A scope has a new list: runs before anybody is given it, with no lock held. */
   void (*changed) (gpointer data, const CabScope *scope, CabRecords *records);
   gpointer changed_data;
 } CabListingsOptions;
 
 CabListings *cab_listings_new (const CabListingsOptions *options);
+/* From now on; any thread. */
+void cab_listings_change (CabListings *self, gint64 ttl_s, guint timeout_ms);
+
 void cab_listings_free (CabListings *self);
 
 /* As cab_cache_list() and cab_cache_peek_list(). */
 void cab_listings_get (CabListings *self, const CabScope *scope, CabReach reach, CabListingDone done,
                        gpointer data);
 gboolean cab_listings_peek (CabListings *self, const CabScope *scope, CabReach reach, CabListing *listing);
+
+/* As cab_cache_list_failure(). */
+GError *cab_listings_failure (CabListings *self, const CabScope *scope, gint64 *when);
 
 /* As cab_cache_expire_list(). */
 void cab_listings_expire (CabListings *self, const CabScope *scope);

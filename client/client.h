@@ -60,6 +60,11 @@ typedef struct CabClient CabClient;
  * work: an http URL that is not allowed, a secret file others can read, no credentials at all. */
 CabClient *cab_client_new (const CabClientOptions *options, GError **error);
 
+/* Takes from @options, which are copied, what can be another thing while requests are under way: `days`, the dates,
+ * `timeout_ms` and `retries`, for requests that begin from now on; and has the token renewed behind the next request, so
+ * that what the files of the credentials say by now is used. */
+void cab_client_change (CabClient *self, const CabClientOptions *options);
+
 /* Ends everything under way with CAB_ERROR_CANCELLED; when it returns, every callback has run.  Calls that come later
  * are answered with the same error at once.  Not to be called from a callback. */
 void cab_client_stop (CabClient *self);

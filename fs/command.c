@@ -138,6 +138,7 @@ gboolean cab_command_parse (int argc, char **argv, CabCommand *out, GError **err
                 parse_arguments (argc - optind, argv + optind, &command, error);
   g_ptr_array_add (words, NULL);
   command.words = (char **) g_ptr_array_free (words, FALSE);
+  command.directory = g_get_current_dir ();
   if (ok)
     *out = command;
   else
@@ -149,6 +150,7 @@ void cab_command_clear (CabCommand *command) {
   g_free (command->config_file);
   g_free (command->account);
   g_free (command->mountpoint);
+  g_free (command->directory);
   g_strfreev (command->words);
   *command = (CabCommand){0};
 }

@@ -25,6 +25,7 @@ typedef struct {
   char *config_file; /* NULL: not named */
   char *account;     /* both NULL with help or version */
   char *mountpoint;  /* as given */
+  char *directory;   /* where it was given, and relative paths in it begin */
   char **words;      /* of all -o, in order, "name" or "name=value", escapes taken away; never NULL */
 } CabCommand;
 

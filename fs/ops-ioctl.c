@@ -33,7 +33,8 @@ void cab_fs_refresh (CabFs *fs, CabNode *node, void (*done) (gpointer data), gpo
   g_autoptr (GArray) inodes = cab_tree_known (fs->tree, all ? NULL : directory);
   for (guint i = 0; i < inodes->len; i++)
     cab_notify_attributes (fs->notify, g_array_index (inodes, guint64, i));
-  cab_notify_then (fs->notify, done, data);
+  if (done != NULL)
+    cab_notify_then (fs->notify, done, data);
 }
 
 static void on_refreshed (gpointer data) {

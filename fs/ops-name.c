@@ -11,7 +11,8 @@
 
 /* --- lookup ------------------------------------------------------------------------------------------------- */
 
-void cab_reply_missing (CabFs *fs, fuse_req_t req, double timeout) {
+void cab_reply_missing (CabFs *fs, fuse_req_t req, const CabNode *parent, const char *name, double timeout) {
+  cab_fs_settle (fs, "lookup", parent, name);
   const struct fuse_entry_param entry = {.ino = 0, .entry_timeout = MIN (timeout, fs->ttl)};
   fuse_reply_entry (req, &entry);
 }
@@ -23,6 +24,7 @@ void cab_reply_node (CabFs *fs, fuse_req_t req, CabNode *parent, const CabNodeSe
   cab_attr_fill (fs, node, &entry.attr);
   entry.attr_timeout = cab_attr_timeout (fs, node);
   cab_tree_remember (node);
+  cab_fs_settle (fs, "lookup", parent, seed->name);
   if (fuse_reply_entry (req, &entry) != 0) /* interrupted: the kernel does not know of it */
     cab_tree_forget (fs->tree, node->ino, 1);
 }
@@ -43,7 +45,7 @@ static void on_products (gpointer data) {
 static void lookup_application (CabFs *fs, fuse_req_t req, CabNode *root, const char *name) {
   gboolean listed = cab_fs_is_listed (fs, name);
   if (!listed && !cab_name_is_application (name)) {
-    cab_reply_missing (fs, req, CAB_NEVER_S);
+    cab_reply_missing (fs, req, root, name, CAB_ABSENT_S); /* it may be configured one day */
     return;
   }
   if (listed || !fs->options->discover) {
@@ -90,7 +92,7 @@ static void on_hits (gpointer data, const CabListing *listing, const GError *err
   if (req != NULL && exists)
     cab_reply_node (call->fs, req, call->node, &seed);
   else if (req != NULL)
-    cab_reply_missing (call->fs, req, CAB_ABSENT_S);
+    cab_reply_missing (call->fs, req, call->node, call->name, CAB_ABSENT_S);
   cab_call_free (call);
 }
 
@@ -131,11 +133,11 @@ static void lookup_failure (CabFs *fs, fuse_req_t req, CabNode *application, con
     return;
   }
   if (!cab_name_is_failure (name)) {
-    cab_reply_missing (fs, req, CAB_ABSENT_S);
+    cab_reply_missing (fs, req, application, name, CAB_ABSENT_S);
     return;
   }
   if (cab_missing_has (fs->missing, application->name, name, g_get_monotonic_time ())) {
-    cab_reply_missing (fs, req, CAB_ABSENT_S);
+    cab_reply_missing (fs, req, application, name, CAB_ABSENT_S);
     return;
   }
   CabCall *call = cab_call_new (req, "lookup", application, name);
@@ -169,7 +171,7 @@ static void reply_cab (CabFs *fs, fuse_req_t req, CabNode *failure, const char *
   if (found)
     cab_records_get (records, index, &record);
   if (!found || (!record.downloadable && fs->options->hide_undownloadable)) {
-    cab_reply_missing (fs, req, CAB_ABSENT_S);
+    cab_reply_missing (fs, req, failure, name, CAB_ABSENT_S);
     return;
   }
   CabNodeSeed seed = {.kind = kind,
@@ -196,7 +198,7 @@ static void lookup_cab (CabFs *fs, fuse_req_t req, CabNode *failure, const char 
   CabNodeKind kind;
   gsize id_len;
   if (!is_cab_name (fs, name, &kind, &id_len)) {
-    cab_reply_missing (fs, req, CAB_NEVER_S);
+    cab_reply_missing (fs, req, failure, name, CAB_NEVER_S);
     return;
   }
   CabScope scope = cab_node_scope (failure);
@@ -247,8 +249,10 @@ static void show_size (CabCall *call, guint64 size, const GError *error) {
     cab_call_fail (call, error);
     return;
   }
-  if (error == NULL)
+  if (error == NULL) {
     atomic_store (&call->node->size, size);
+    cab_fs_settle (call->fs, call->operation, call->node, NULL);
+  }
   fuse_req_t req = cab_call_take (call);
   if (req != NULL)
     reply_attr (call->fs, req, call->node);

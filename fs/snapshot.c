@@ -26,9 +26,10 @@ gint64 cab_snapshot_seconds_left (const CabDownload *download) {
 
 static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
 
+/* The largest in which it is not less than 1, when it is rounded. */
 static guint unit_of (guint64 bytes) {
   guint unit = 0;
-  for (; bytes >= 1024 && unit + 1 < G_N_ELEMENTS (units); bytes /= 1024)
+  for (double number = (double) bytes; number >= 1023.5 && unit + 1 < G_N_ELEMENTS (units); number /= 1024)
     unit++;
   return unit;
 }
@@ -42,7 +43,7 @@ static char *number_in (guint64 bytes, guint unit) {
 char *cab_snapshot_size (guint64 bytes) {
   guint unit = unit_of (bytes);
   g_autofree char *number = number_in (bytes, unit);
-  return g_strdup_printf ("%s %s", number, units[unit]);
+  return g_strdup_printf ("%s %s", number, bytes == 1 ? "byte" : units[unit]);
 }
 
 /* "120 of 384 MiB". */

@@ -3,6 +3,7 @@
  * Prints the tables of the configuration and of the command line for check-manual and make-completions: fields between
  * tabs.
  *   key     NAME  TYPE  DEFAULT or nothing  SECTION  CHOICES, blanks between, or nothing
+ *   live    NAME of a key that counts at once when the configuration is read again
  *   word    NAME  "=" if it takes a value
  *   option  LETTER  NAME  ARGUMENT or nothing  HELP
  * and of cabfsctl
@@ -25,6 +26,8 @@ static void print_key (const CabKey *key) {
   for (guint i = 0; key->words != NULL && key->words[i] != NULL; i++)
     printf ("%s%s", i > 0 ? " " : "", key->words[i]);
   putchar ('\n');
+  if (key->live)
+    printf ("live\t%s\n", key->name);
 }
 
 static void print_commands (void) {

@@ -37,7 +37,7 @@ _cabfs_words() {
   sizes=*) printf 'sizes=%s\n' exact lazy ;;
   allow-http=*) printf 'allow-http=%s\n' yes no ;;
   log-level=*) printf 'log-level=%s\n' error warning info debug ;;
-  *) printf '%s\n' tenant= client-id= client-secret-file= token-command= token-file= desktop= driver= store= account-families= discover= family= days= start-date= end-date= listing-ttl= undownloadable= members= member-limit= sizes= deny= cache-dir= cache-size= cache-free= keep= read-ahead= api-url= login-url= token-version= blob-hosts= allow-http= ca-file= proxy= connections= api-connections= size-connections= timeout= retries= log-level= allow_other allow_root auto_unmount noauto_unmount uid= gid= umask= fsname= subtype= debug default_permissions ;;
+  *) printf '%s\n' tenant= client-id= client-secret-file= token-command= token-file= desktop= driver= store= account-families= discover= family= days= start-date= end-date= listing-ttl= undownloadable= members= member-limit= sizes= deny= budget= cache-dir= cache-size= cache-free= keep= read-ahead= api-url= login-url= token-version= blob-hosts= allow-http= ca-file= proxy= connections= api-connections= size-connections= timeout= retries= log-level= allow_other allow_root auto_unmount noauto_unmount uid= gid= umask= fsname= subtype= debug default_permissions ;;
   esac
 }
 

@@ -57,6 +57,7 @@ function __cabfs_words
         listing-ttl= \
         member-limit= \
         deny= \
+        budget= \
         cache-dir= \
         cache-size= \
         cache-free= \

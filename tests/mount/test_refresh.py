@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """The ioctl of fs/ioctl.h: what was listed is asked for again, and a good listing never becomes a bad one."""
-import contextlib
 import errno
 import fcntl
 import os
@@ -9,25 +8,10 @@ import struct
 import pytest
 
 from conftest import APP, FAILURE, OTHER_APP, OTHER_FAILURE
-from mount import Reader, errno_of, wait_in_fuse, xattrs
+from mount import REFRESH, Reader, descriptor, errno_of, refresh, wait_in_fuse, xattrs
 
-REFRESH = 0x4301
 IDENTIFY = 0x80104302
 LISTS = ("hits", "details", "batch")
-
-
-@contextlib.contextmanager
-def descriptor(path):
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def refresh(path):
-    with descriptor(path) as fd:
-        fcntl.ioctl(fd, REFRESH)
 
 
 def listed(path):

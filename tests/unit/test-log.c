@@ -88,6 +88,17 @@ static void write_all_levels (void) {
   g_debug ("five");
 }
 
+static void ask_for_a_line (void) {
+  cab_log_always ("state: sig=abc");
+}
+
+/* What somebody has asked for comes whatever the level is, and without secrets too. */
+static void test_always (void) {
+  cab_log_start (CAB_LOG_ERROR);
+  g_autofree char *text = capture (ask_for_a_line);
+  g_assert_true (g_str_has_suffix (text, "Z info: state: sig=REDACTED\n"));
+}
+
 static void test_levels (void) {
   cab_log_start (CAB_LOG_DEBUG);
   g_autofree char *all = capture (write_all_levels);
@@ -162,6 +173,7 @@ int main (int argc, char **argv) {
   g_test_add_func ("/log/redact/token", test_redact_token);
   g_test_add_func ("/log/redact/lines", test_redact_lines);
   g_test_add_func ("/log/levels", test_levels);
+  g_test_add_func ("/log/always", test_always);
   g_test_add_func ("/log/secrets", test_secrets);
   g_test_add_func ("/log/threads", test_threads);
   return g_test_run ();
