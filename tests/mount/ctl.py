@@ -150,9 +150,9 @@ class Terminal:
         return bool(data)
 
     def wait(self, true, timeout=60):
-        """Until @true(text of the screen)."""
+        """Until @true(text of the screen); a screen that is being drawn does not count."""
         deadline = time.monotonic() + timeout
-        while not true(self.screen.text()):
+        while not true(self.screen.text()) or select.select([self.fd], [], [], 0.05)[0]:
             assert time.monotonic() < deadline, f"in vain: {self.screen.text()!r}"
             assert self.read(0.1), f"it has ended: {self.screen.text()!r}"
         return self.screen.text()

@@ -112,7 +112,8 @@ def test_failures(emulator, mount, cabs):
     assert result.returncode == 1
     assert summary(result.stdout) == (8, 7, 0, 1)
     line, = result.stderr.splitlines()
-    assert line.startswith(f"cabfsctl: fetch: {mounted.cab(bad)}: Permission denied")
+    assert line.startswith(f"cabfsctl: fetch: {mounted.cab(bad)}: Permission denied (")
+    assert "403" in line and "AuthorizationPermissionMismatch" in line, "why, in the service's words"
     emulator.clear_faults()
     again = run("fetch", mounted.path)
     assert (again.returncode, summary(again.stdout)) == (0, (8, 1, 7, 0))

@@ -216,7 +216,7 @@ def test_download(emulator, mount):
     reader = Reader(lambda: open(mounted.cab(cab), "rb").read())
     emulator.wait_held(1)
     with Terminal("status", "--watch", mounted.path, columns=200) as terminal:
-        screen = terminal.wait(lambda screen: "Downloads: 1" in screen)
+        screen = terminal.wait(lambda screen: "Downloads: 1" in screen and "Requests:" in screen)
         line, = [line for line in screen.splitlines() if cab["id"] in line]
         assert f"/{APP}/{FAILURE}/{cab['id']}.cab" in line and "8.0 MiB" in line and re.search(r" \d+%", line)
         emulator.clear_faults(fault)
