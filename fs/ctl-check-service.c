@@ -172,7 +172,7 @@ static gboolean check_token (Check *self) {
     cab_report (self->report, CAB_STEP_OK, "token", "%s",
                 options->token_file != NULL      ? "from token-file"
                 : options->token_command != NULL ? "from token-command"
-                                                 : "given by the login host");
+                                                 : "was given");
   else
     report_failure (self, CAB_AT_TOKEN, "token", answer.error);
   check_clock (self);
