@@ -118,10 +118,11 @@ static void add_hosts (GPtrArray *lines, json_t *hosts) {
   json_array_foreach (hosts, i, entry) {
     gint64 paused = number_of (entry, "pausedSeconds");
     g_autofree char *host = text_of (entry, "host");
+    g_autofree char *use = text_of (entry, "use");
     g_autofree char *open = text_of (entry, "connections");
     g_autofree char *most = text_of (entry, "parallel");
     g_autofree char *pause = paused > 0 ? cab_ctl_duration ((guint64) paused) : NULL;
-    add (lines, "  %s: %s of %s connections%s%s", host, open, most,
+    add (lines, "  %s%s%s: %s of %s connections%s%s", host, use[0] != '\0' ? ", " : "", use, open, most,
          pause != NULL ? ", it asked for a pause: " : "", pause != NULL ? pause : "");
   }
 }

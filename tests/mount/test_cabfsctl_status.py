@@ -24,7 +24,7 @@ SAMPLE = {
               "evictedFiles": 2, "evictedBytes": 5 * MiB, "damaged": 1, "writable": False},
     "requests": {"token": {"sent": 1, "failed": 0}, "hits": {"sent": 5, "failed": 2}, "new": {"sent": 7, "failed": 0}},
     "bytes": {"downloaded": 1536, "served": 12},
-    "hosts": [{"host": "acme.blob.core.windows.net", "connections": 3, "parallel": 16, "pausedSeconds": 90}],
+    "hosts": [{"host": "acme.blob.core.windows.net", "use": "bytes", "connections": 3, "parallel": 16, "pausedSeconds": 90}],
     "errors": [{"time": "2026-11-21T16:40:30Z", "operation": "read", "path": "/one.cab", "error": "EIO", "status": 500,
                 "code": "InternalError", "correlationId": "1f-2e", "message": "it went wrong"}],
 }
@@ -76,7 +76,7 @@ Cache: 3.0 GiB of 10.0 GiB in 34 files, /home/anna/.cache/cabfs/contoso
 Bytes: 1.5 KiB downloaded, 12 B served
 Requests: token 1, hits 5 (2 failed), new 7
 Hosts:
-  acme.blob.core.windows.net: 3 of 16 connections, it asked for a pause: 1:30
+  acme.blob.core.windows.net, bytes: 3 of 16 connections, it asked for a pause: 1:30
 Last errors:
   2026-11-21T16:40:30Z read /one.cab: EIO, HTTP status 500 InternalError: it went wrong (correlation id 1f-2e)
 """
