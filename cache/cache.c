@@ -43,7 +43,7 @@ typedef struct {
 } Clockwork;
 
 struct CabCache {
-  CabClient *client; /* all set at creation */
+  CabClient *client; /* all set at creation, but for `evict` */
   CabStore *store;
   CabPool *pool;
   CabListings *listings;
@@ -54,7 +54,8 @@ struct CabCache {
   CabMembers *members;
   CabStacktraces *stacktraces;
   char *dir;
-  CabEvictOptions evict;
+  pthread_mutex_t evict_lock;
+  CabEvictOptions evict; /* evict_lock */
   Clockwork ticker;
   Clockwork janitor;
 };
@@ -126,7 +127,12 @@ static void tick (CabCache *self) {
 }
 
 static void sweep (CabCache *self) {
-  cab_evict_sweep (self->store, &self->evict, g_get_real_time () / G_USEC_PER_SEC);
+  CabEvictOptions options;
+  {
+    CAB_LOCK_SCOPE (&self->evict_lock);
+    options = self->evict;
+  }
+  cab_evict_sweep (self->store, &options, g_get_real_time () / G_USEC_PER_SEC);
 }
 
 /* --- life --------------------------------------------------------------------------------------------------- */
@@ -220,6 +226,10 @@ static void make_parts (CabCache *self, const CabCacheOptions *options) {
   make_contents (self, options);
 }
 
+static CabEvictOptions evict_options (const CabCacheOptions *options) {
+  return (CabEvictOptions){options->size_limit, options->free_bytes, options->free_percent, options->keep_s};
+}
+
 CabCache *cab_cache_new (const CabCacheOptions *options, CabClient *client, GError **error) {
   g_autoptr (CabStore) store = cab_store_new (options->dir, error);
   if (store == NULL)
@@ -229,13 +239,25 @@ CabCache *cab_cache_new (const CabCacheOptions *options, CabClient *client, GErr
   self->dir = g_strdup (options->dir);
   self->store = g_steal_pointer (&store);
   self->pool = cab_pool_new (POOL_THREADS);
-  self->evict =
-      (CabEvictOptions){options->size_limit, options->free_bytes, options->free_percent, options->keep_s};
+  pthread_mutex_init (&self->evict_lock, NULL);
+  self->evict = evict_options (options);
   make_parts (self, options);
   cab_store_set_written_func (self->store, SWEEP_BYTES, clockwork_wake, &self->janitor);
   clockwork_start (&self->ticker, self, "cabfs-ticker", TICK_MS, tick);
   clockwork_start (&self->janitor, self, "cabfs-janitor", SWEEP_MS, sweep);
   return self;
+}
+
+void cab_cache_change (CabCache *self, const CabCacheOptions *options) {
+  {
+    CAB_LOCK_SCOPE (&self->evict_lock);
+    self->evict = evict_options (options);
+  }
+  cab_listings_change (self->listings, options->listing_ttl_s, options->timeout_ms);
+  cab_stacktraces_change (self->stacktraces, options->listing_ttl_s, options->timeout_ms);
+  cab_sizes_change (self->sizes, options->timeout_ms);
+  cab_contents_change (self->contents, options->read_ahead, options->size_limit, options->timeout_ms);
+  clockwork_wake (&self->janitor);
 }
 
 void cab_cache_stop (CabCache *self) {
@@ -259,6 +281,7 @@ void cab_cache_free (CabCache *self) {
   cab_pool_free (self->pool); /* writes what is left to write */
   cab_sizes_free (self->sizes);
   cab_store_free (self->store);
+  pthread_mutex_destroy (&self->evict_lock);
   g_free (self->dir);
   g_free (self);
 }
@@ -272,6 +295,17 @@ void cab_cache_list (CabCache *self, const CabScope *scope, CabReach reach, CabL
 
 gboolean cab_cache_peek_list (CabCache *self, const CabScope *scope, CabReach reach, CabListing *listing) {
   return cab_listings_peek (self->listings, scope, reach, listing);
+}
+
+GError *cab_cache_list_failure (CabCache *self, const CabScope *scope, gint64 *when) {
+  return cab_listings_failure (self->listings, scope, when);
+}
+
+void cab_cache_expire_list (CabCache *self, const CabScope *scope) {
+  if (scope != NULL)
+    cab_listings_expire (self->listings, scope);
+  else
+    cab_listings_expire_all (self->listings);
 }
 
 gboolean cab_cache_peek_size (CabCache *self, const CabScope *scope, const char *id, CabLook look,
@@ -385,8 +419,13 @@ GArray *cab_cache_downloads (CabCache *self) {
 }
 
 void cab_cache_state (CabCache *self, CabCacheState *out) {
+  guint64 limit;
+  {
+    CAB_LOCK_SCOPE (&self->evict_lock);
+    limit = self->evict.size_limit;
+  }
   *out = (CabCacheState){.dir = self->dir,
-                         .limit = self->evict.size_limit,
+                         .limit = limit,
                          .full = cab_store_is_full (self->store),
                          .writable = cab_store_is_writable (self->store)};
   out->known = cab_store_usage (self->store, &out->bytes, &out->files);

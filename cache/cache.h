@@ -38,6 +38,10 @@ typedef struct CabCache CabCache;
  * cache.  Errors: FAILED (directory cannot be made or is not ours), INVALID (version not understood). */
 CabCache *cab_cache_new (const CabCacheOptions *options, CabClient *client, GError **error);
 
+/* Takes from @options what can be another thing while there are files open: `size_limit`, `free_bytes`, `free_percent`,
+ * `keep_s`, `listing_ttl_s`, `read_ahead` and `timeout_ms`. */
+void cab_cache_change (CabCache *self, const CabCacheOptions *options);
+
 /* Stops the client, which answers everything that waits with CAB_ERROR_CANCELLED. */
 void cab_cache_stop (CabCache *self);
 
@@ -54,6 +58,7 @@ typedef enum { CAB_REACH_NETWORK, CAB_REACH_LOCAL } CabReach;
 typedef struct {
   CabRecords *records; /* take a reference to keep it */
   gboolean stale;      /* it is past its time to live and the services could not be asked */
+  gboolean expired;    /* who may ask the services should: cab_cache_expire_list() */
   guint64 version;     /* another number whenever the records are other ones */
 } CabListing;
 
@@ -63,8 +68,17 @@ typedef void (*CabListingDone) (gpointer data, const CabListing *listing, const 
  * given all the same, and asked for anew behind it; an error comes only where there is no list at all. */
 void cab_cache_list (CabCache *self, const CabScope *scope, CabReach reach, CabListingDone done, gpointer data);
 
-/* The same as far as it is in memory: FALSE if it is not.  @listing->records is a new reference. */
+/* The same as far as it is in memory and may be shown without asking: else FALSE.  @listing->records is a new
+ * reference. */
 gboolean cab_cache_peek_list (CabCache *self, const CabScope *scope, CabReach reach, CabListing *listing);
+
+/* Why the services did not give the list when they were asked last, and when that was (Unix seconds); NULL if they did, or
+ * were not asked.  There may be an older list all the same. */
+GError *cab_cache_list_failure (CabCache *self, const CabScope *scope, gint64 *when);
+
+/* What is known of @scope, or with NULL of every scope, is old from now on: who asks next waits for an answer that the
+ * services begin after this call.  Where none comes, the last good list is given, as stale; nothing is thrown away. */
+void cab_cache_expire_list (CabCache *self, const CabScope *scope);
 
 /* --- sizes -------------------------------------------------------------------------------------------------- */
 
@@ -114,6 +128,10 @@ guint64 cab_content_size (const CabContent *self);
 
 /* Another number for each version of the blob's bytes that this process has seen. */
 guint64 cab_content_version (const CabContent *self);
+
+/* Bytes that hosts brought for it, or for the CAB that it is taken out of, since this was called last by
+ * anybody. */
+guint64 cab_content_take_brought (CabContent *self);
 
 /* A descriptor of the file that has all its bytes, as they are on the host: for who reads it without us.  -1 if they
  * are not all here and compared with the MD5, where that is known.  The content's, valid as long as the reference. */

@@ -95,6 +95,7 @@ struct CabContent {
   GQueue readers;   /* of Reader, owned */
   CabPlan plan;
   CabZone ahead; /* of the latest read: what it asked for that had no connection yet is begun when one is free */
+  atomic_ullong brought; /* by streams, since somebody took the count */
   gint64 progress_us;
   CabRate rate;    /* of what streams bring */
   GError *trouble; /* why a read that waited failed; NULL if none did since the last byte */

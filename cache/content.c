@@ -20,6 +20,12 @@ CabContents *cab_contents_new (const CabContentsOptions *options) {
   return self;
 }
 
+void cab_contents_change (CabContents *self, guint64 read_ahead, guint64 size_limit, guint timeout_ms) {
+  atomic_store (&self->options.read_ahead, read_ahead);
+  atomic_store (&self->options.size_limit, size_limit);
+  atomic_store (&self->options.timeout_ms, timeout_ms);
+}
+
 void cab_contents_free (CabContents *self) {
   if (self == NULL)
     return;
@@ -409,6 +415,10 @@ void cab_contents_tick (CabContents *self, gint64 now_us) {
 
 guint64 cab_content_size (const CabContent *self) {
   return self->size;
+}
+
+guint64 cab_content_take_brought (CabContent *self) {
+  return atomic_exchange (&self->brought, 0);
 }
 
 int cab_content_descriptor (CabContent *self) {

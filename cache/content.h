@@ -20,6 +20,8 @@
 #ifndef CABFS_CACHE_CONTENT_H
 #define CABFS_CACHE_CONTENT_H
 
+#include <stdatomic.h>
+
 #include "cache/cache.h"
 #include "cache/pool.h"
 #include "cache/store.h"
@@ -42,10 +44,10 @@ typedef struct {
   CabClient *client;
   CabUnpacker *unpacker; /* NULL: @unpacker_missing says why */
   const GError *unpacker_missing;
-  guint64 read_ahead; /* bytes */
-  guint connections;  /* transfers of one CAB at a time, unless readers wait for more */
-  guint timeout_ms;
-  guint64 size_limit; /* bytes on disk; 0: no limit */
+  atomic_ullong read_ahead; /* bytes */
+  guint connections;        /* transfers of one CAB at a time, unless readers wait for more */
+  atomic_uint timeout_ms;
+  atomic_ullong size_limit; /* bytes on disk; 0: no limit */
   /* A host told a CAB's size; no lock held. */
   void (*learned) (gpointer data, const CabScope *scope, const char *id, const CabFacts *facts);
   gpointer learned_data;
@@ -60,6 +62,9 @@ typedef struct {
 CabContents *cab_contents_new (const CabContentsOptions *options);
 
 /* Waits until everything is saved that can be; nobody has a content open. */
+/* From now on; any thread. */
+void cab_contents_change (CabContents *self, guint64 read_ahead, guint64 size_limit, guint timeout_ms);
+
 void cab_contents_free (CabContents *self);
 
 /* As cab_cache_open().  @md5 of the whole CAB if it is known from elsewhere, else NULL. */

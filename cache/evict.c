@@ -206,6 +206,11 @@ static void tell_full (CabStore *store, gboolean full, guint64 left) {
   cab_store_set_full (store, full);
 }
 
+static void remove_empty (CabStore *store, const GPtrArray *dirs) {
+  for (guint i = 0; i < dirs->len; i++) /* fails while it is not empty, as it should */
+    unlinkat (cab_store_dirfd (store), g_ptr_array_index (dirs, i), AT_REMOVEDIR);
+}
+
 guint64 cab_evict_sweep (CabStore *store, const CabEvictOptions *options, gint64 now) {
   g_autoptr (GPtrArray) dirs = g_ptr_array_new_with_free_func (g_free);
   cab_store_mark (store);
@@ -229,9 +234,26 @@ guint64 cab_evict_sweep (CabStore *store, const CabEvictOptions *options, gint64
     }
   }
   cab_store_set_usage (store, left, files);
-  for (guint i = 0; i < dirs->len; i++) /* fails while it is not empty, as it should */
-    unlinkat (cab_store_dirfd (store), g_ptr_array_index (dirs, i), AT_REMOVEDIR);
+  remove_empty (store, dirs);
   tell_full (store, freed < needed, left);
   cab_store_set_short (store, freed < to_free);
   return left;
+}
+
+void cab_evict_purge (CabStore *store, gboolean all, gint64 keep_s, gint64 now, CabEvictReport *out) {
+  g_autoptr (GPtrArray) dirs = g_ptr_array_new_with_free_func (g_free);
+  g_autoptr (GArray) entries = scan (store, now, dirs);
+  *out = (CabEvictReport){0};
+  for (guint i = 0; i < entries->len; i++) {
+    const CabEvictEntry *entry = &g_array_index (entries, CabEvictEntry, i);
+    if (!all && end_of (entry, keep_s) > now) {
+      out->kept++;
+    } else if (remove_entry (store, entry, FALSE)) {
+      *(entry->member ? &out->members : &out->cabs) += 1;
+      out->bytes += entry->bytes;
+    } else {
+      out->open++;
+    }
+  }
+  remove_empty (store, dirs);
 }

@@ -48,4 +48,16 @@ typedef struct {
  * removed, and whether there is room for what is reserved.  Blocks on the disk.  Returns the bytes of CABs that are left. */
 guint64 cab_evict_sweep (CabStore *store, const CabEvictOptions *options, gint64 now);
 
+typedef struct {
+  guint cabs;    /* removed */
+  guint members; /* removed */
+  guint64 bytes; /* that they had on disk */
+  guint open;    /* left, because somebody has them open */
+  guint kept;    /* left, because they are not over */
+} CabEvictReport;
+
+/* Removes by hand what nobody has open: what is over at @now, or @all.  Unlike the sweep it leaves what is over and
+ * open: the sweep of who has it open will see to that. */
+void cab_evict_purge (CabStore *store, gboolean all, gint64 keep_s, gint64 now, CabEvictReport *out);
+
 #endif

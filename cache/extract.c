@@ -143,6 +143,12 @@ static void start_again (gpointer data) {
   cab_content_drop (self);
 }
 
+/* Before anybody who is answered looks at it. */
+static void count_brought (CabRun *run) {
+  if (run->cab != NULL)
+    atomic_fetch_add (&run->content->brought, cab_content_take_brought (run->cab));
+}
+
 /* Drops the run's own reference. */
 static void run_over (CabRun *run, guint64 size, const GError *error) {
   CabContent *self = run->content;
@@ -154,6 +160,7 @@ static void run_over (CabRun *run, guint64 size, const GError *error) {
   }
   if (held)
     run_drop (run);
+  count_brought (run);
   if (error == NULL)
     succeed (run, size);
   else if (begins_again (run))
@@ -169,6 +176,7 @@ static void run_over (CabRun *run, guint64 size, const GError *error) {
 
 static void on_bytes (gpointer data, const void *bytes, gsize len, const GError *error) {
   CabRun *run = data;
+  count_brought (run);
   if (error != NULL) {
     atomic_store (&run->fed, TRUE);
     cab_unpack_fail (run->asking, error);

@@ -21,6 +21,8 @@ typedef struct {
   CabListingDone done;
   gpointer data;
   gint64 since_us;
+  guint wanted;       /* the entry's, when it was queued */
+  CabListing instead; /* of one that has waited for too long: what it is given, if there is a list; owned */
 } Waiter;
 
 typedef struct {
@@ -36,10 +38,16 @@ typedef struct {
   gboolean loaded;  /* the disk was looked at */
   gboolean brought; /* the services gave a list since the process began: it has what addresses there are */
   gboolean in_flight;
+  /* Each time the list is expired, another answer of the services is wanted than those that were begun before.  An
+   * entry is expired as long as what was wanted last was not given, or given up. */
+  guint wanted;
+  guint given;
+  guint flight; /* what is in flight will be that */
   gint64 progress_us;
   gint64 not_before_us;
-  GError *failed; /* why there is no list, until not_before_us */
-  GQueue waiters; /* of Waiter, owned; each is answered once */
+  GError *failed;  /* why there is no list, or no younger one; none is asked for before not_before_us */
+  gint64 failed_s; /* wall clock */
+  GQueue waiters;  /* of Waiter, owned; each is answered once */
 } Entry;
 
 struct CabListings {
@@ -47,6 +55,7 @@ struct CabListings {
   pthread_mutex_t lock;
   GHashTable *entries; /* lock: CabScope to Entry; an entry stays until the end */
   guint64 versions;    /* lock: the last one given out */
+  gint64 expired_s;    /* lock: lists on disk that are not younger are expired; wall clock, as those are */
 };
 
 static void entry_free (gpointer data) {
@@ -65,6 +74,11 @@ CabListings *cab_listings_new (const CabListingsOptions *options) {
   pthread_mutex_init (&self->lock, NULL);
   self->entries = g_hash_table_new_full (cab_scope_hash, cab_scope_equal, NULL, entry_free);
   return self;
+}
+
+void cab_listings_change (CabListings *self, gint64 ttl_s, guint timeout_ms) {
+  atomic_store (&self->options.ttl_s, ttl_s);
+  atomic_store (&self->options.timeout_ms, timeout_ms);
 }
 
 void cab_listings_free (CabListings *self) {
@@ -93,8 +107,13 @@ static gint64 now_s (void) {
   return g_get_real_time () / G_USEC_PER_SEC;
 }
 
+static gboolean is_expired_locked (const Entry *entry) {
+  return entry->given != entry->wanted;
+}
+
 static CabListing listing_locked (const Entry *entry) {
-  return (CabListing){cab_records_ref (entry->records), entry->stale, entry->version};
+  return (CabListing){cab_records_ref (entry->records), entry->stale, is_expired_locked (entry),
+                      entry->version};
 }
 
 /* --- answers ------------------------------------------------------------------------------------------------ */
@@ -107,9 +126,12 @@ static void answer_all (GQueue *waiters, const CabListing *listing, const GError
   }
 }
 
+/* Those who wait for what has come, or for less. */
 static void steal_waiters_locked (Entry *entry, GQueue *into) {
-  *into = entry->waiters;
+  GQueue all = entry->waiters;
   g_queue_init (&entry->waiters);
+  for (Waiter *waiter = g_queue_pop_head (&all); waiter != NULL; waiter = g_queue_pop_head (&all))
+    g_queue_push_tail (waiter->wanted > entry->flight ? &entry->waiters : into, waiter);
 }
 
 /* --- disk --------------------------------------------------------------------------------------------------- */
@@ -171,6 +193,8 @@ static void load_once (CabListings *self, Entry *entry) {
     entry->records = g_steal_pointer (&records);
     entry->fetched_s = fetched_s;
     entry->version = ++self->versions;
+    if (!is_expired_locked (entry) && fetched_s <= self->expired_s)
+      entry->wanted++;
   }
   entry->loaded = TRUE;
 }
@@ -183,14 +207,36 @@ static void on_progress (gpointer data) {
   entry->progress_us = g_get_monotonic_time ();
 }
 
+/* TRUE if the caller has to call start() once it has let the lock go. */
+static gboolean may_start_locked (Entry *entry) {
+  if (entry->in_flight)
+    return FALSE;
+  entry->in_flight = TRUE;
+  entry->flight = entry->wanted;
+  entry->progress_us = g_get_monotonic_time ();
+  return TRUE;
+}
+
+/* What was in flight is here, or will never be.  TRUE if somebody waits for a later answer, which the caller has to
+ * start(). */
+static gboolean land_locked (Entry *entry, GQueue *answered) {
+  entry->in_flight = FALSE;
+  entry->given = MAX (entry->given, entry->flight);
+  steal_waiters_locked (entry, answered);
+  return !g_queue_is_empty (&entry->waiters) && may_start_locked (entry);
+}
+
+static void start (Entry *entry);
+
 static void on_list (Entry *entry, CabRecords *records) {
   CabListings *self = entry->owner;
   g_autoptr (GBytes) bytes = cab_records_save (records);
   g_autofree char *digest = g_compute_checksum_for_bytes (G_CHECKSUM_SHA256, bytes);
   self->options.changed (self->options.changed_data, entry->scope, records);
   save (self, entry, g_steal_pointer (&bytes));
-  GQueue waiters;
+  GQueue waiters = G_QUEUE_INIT;
   CabListing listing;
+  gboolean again;
   g_autoptr (CabRecords) old = NULL;
   {
     CAB_LOCK_SCOPE (&self->lock);
@@ -203,32 +249,40 @@ static void on_list (Entry *entry, CabRecords *records) {
     entry->fetched_s = now_s ();
     entry->stale = FALSE;
     entry->brought = TRUE;
-    entry->in_flight = FALSE;
     entry->not_before_us = 0;
     g_clear_error (&entry->failed);
-    steal_waiters_locked (entry, &waiters);
+    again = land_locked (entry, &waiters);
     listing = listing_locked (entry);
   }
+  if (again)
+    start (entry);
   answer_all (&waiters, &listing, NULL);
   cab_records_unref (listing.records);
+}
+
+static void note_failure_locked (Entry *entry, const GError *error) {
+  g_clear_error (&entry->failed);
+  entry->failed = g_error_copy (error);
+  entry->failed_s = now_s ();
 }
 
 static void on_failure (Entry *entry, const GError *error) {
   CabListings *self = entry->owner;
   g_autofree char *scope = cab_scope_to_text (entry->scope);
-  GQueue waiters;
+  GQueue waiters = G_QUEUE_INIT;
+  gboolean again;
   CabListing listing = {0};
   {
     CAB_LOCK_SCOPE (&self->lock);
-    entry->in_flight = FALSE;
     entry->stale = entry->records != NULL;
     entry->not_before_us = g_get_monotonic_time () + (entry->stale ? STALE_PAUSE_US : FAILED_PAUSE_US);
-    g_clear_error (&entry->failed);
-    entry->failed = g_error_copy (error);
-    steal_waiters_locked (entry, &waiters);
+    note_failure_locked (entry, error);
+    again = land_locked (entry, &waiters);
     if (entry->stale)
       listing = listing_locked (entry);
   }
+  if (again)
+    start (entry);
   if (listing.records != NULL && !g_error_matches (error, CAB_ERROR, CAB_ERROR_CANCELLED))
     g_warning ("list %s: %s; the last good list is shown", scope, error->message);
   answer_all (&waiters, listing.records != NULL ? &listing : NULL, listing.records != NULL ? NULL : error);
@@ -245,15 +299,6 @@ static void on_done (gpointer data, CabRecords *records, const GError *error) {
 static void start (Entry *entry) {
   static const CabListSink sink = {on_progress, on_done};
   cab_client_list (entry->owner->options.client, entry->scope, &sink, entry);
-}
-
-/* TRUE if the caller has to call start() once it has let the lock go. */
-static gboolean may_start_locked (Entry *entry) {
-  if (entry->in_flight)
-    return FALSE;
-  entry->in_flight = TRUE;
-  entry->progress_us = g_get_monotonic_time ();
-  return TRUE;
 }
 
 /* --- questions ---------------------------------------------------------------------------------------------- */
@@ -274,7 +319,7 @@ static Entry *entry_get (CabListings *self, const CabScope *scope) {
 /* A clock that was set back makes a list old, not eternal. */
 static gboolean is_old_locked (const Entry *entry) {
   gint64 age = now_s () - entry->fetched_s;
-  return age < 0 || age >= entry->owner->options.ttl_s;
+  return entry->stale || age < 0 || age >= entry->owner->options.ttl_s;
 }
 
 /* TRUE if a list that there is should be asked for again, and the caller has to start() that. */
@@ -293,12 +338,13 @@ typedef struct {
 static Answer decide_locked (Entry *entry, CabReach reach, const Waiter *waiter) {
   Answer answer = {0};
   gboolean paused = g_get_monotonic_time () < entry->not_before_us;
-  if (entry->records != NULL) {
+  gboolean wait = reach == CAB_REACH_NETWORK && is_expired_locked (entry);
+  if (entry->records != NULL && !wait) {
     answer.start = refresh_is_due_locked (entry, reach);
     answer.listing = listing_locked (entry);
   } else if (reach == CAB_REACH_LOCAL) {
     answer.error = g_error_new (CAB_ERROR, CAB_ERROR_DENIED, "not known without asking the services");
-  } else if (paused && !entry->in_flight) {
+  } else if (paused && !entry->in_flight && !wait) {
     answer.error = g_error_copy (entry->failed);
   } else {
     g_queue_push_tail (&entry->waiters, g_memdup2 (waiter, sizeof *waiter));
@@ -311,10 +357,11 @@ void cab_listings_get (CabListings *self, const CabScope *scope, CabReach reach,
                        gpointer data) {
   Entry *entry = entry_get (self, scope);
   load_once (self, entry);
-  Waiter waiter = {done, data, g_get_monotonic_time ()};
+  Waiter waiter = {.done = done, .data = data, .since_us = g_get_monotonic_time ()};
   Answer answer;
   {
     CAB_LOCK_SCOPE (&self->lock);
+    waiter.wanted = entry->wanted;
     answer = decide_locked (entry, reach, &waiter);
   }
   if (answer.start)
@@ -331,7 +378,7 @@ gboolean cab_listings_peek (CabListings *self, const CabScope *scope, CabReach r
   {
     CAB_LOCK_SCOPE (&self->lock);
     entry = g_hash_table_lookup (self->entries, scope);
-    if (entry == NULL || entry->records == NULL)
+    if (entry == NULL || entry->records == NULL || (reach == CAB_REACH_NETWORK && is_expired_locked (entry)))
       return FALSE;
     *listing = listing_locked (entry);
     ours = refresh_is_due_locked (entry, reach);
@@ -357,27 +404,76 @@ gboolean cab_listings_refresh (CabListings *self, const CabScope *scope) {
   return coming;
 }
 
+GError *cab_listings_failure (CabListings *self, const CabScope *scope, gint64 *when) {
+  CAB_LOCK_SCOPE (&self->lock);
+  const Entry *entry = g_hash_table_lookup (self->entries, scope);
+  if (entry == NULL || entry->failed == NULL)
+    return NULL;
+  *when = entry->failed_s;
+  return g_error_copy (entry->failed);
+}
+
+/* Without a list to show, what failed may be asked for at once; what is in flight will bring a later answer. */
+static void expire_locked (Entry *entry) {
+  if (!is_expired_locked (entry) || entry->in_flight)
+    entry->wanted++;
+  entry->not_before_us = 0;
+}
+
+void cab_listings_expire (CabListings *self, const CabScope *scope) {
+  Entry *entry = entry_get (self, scope);
+  CAB_LOCK_SCOPE (&self->lock);
+  expire_locked (entry);
+}
+
+void cab_listings_expire_all (CabListings *self) {
+  CAB_LOCK_SCOPE (&self->lock);
+  self->expired_s = now_s ();
+  GHashTableIter iter;
+  gpointer entry;
+  g_hash_table_iter_init (&iter, self->entries);
+  while (g_hash_table_iter_next (&iter, NULL, &entry))
+    expire_locked (entry);
+}
+
+/* --- deadlines ---------------------------------------------------------------------------------------------- */
+
+/* Moves those of @entry who have waited for too long to @late.  Who waits for a new list is given the old one, and so
+ * are the next, until the services answer. */
+static void give_up_locked (Entry *entry, gint64 now_us, const GError *error, GQueue *late) {
+  gint64 timeout_us = (gint64) entry->owner->options.timeout_ms * 1000;
+  for (GList *link = entry->waiters.head, *next; link != NULL; link = next) {
+    Waiter *waiter = link->data;
+    next = link->next;
+    if (now_us - MAX (waiter->since_us, entry->progress_us) < timeout_us)
+      continue;
+    if (entry->records != NULL) {
+      entry->stale = TRUE;
+      entry->given = entry->wanted;
+      note_failure_locked (entry, error);
+      waiter->instead = listing_locked (entry);
+    }
+    g_queue_unlink (&entry->waiters, link);
+    g_queue_push_tail_link (late, link);
+  }
+}
+
 void cab_listings_tick (CabListings *self, gint64 now_us) {
+  g_autoptr (GError) error = g_error_new (CAB_ERROR, CAB_ERROR_TIMEOUT, "no answer from the services for %u s",
+                                          self->options.timeout_ms / 1000);
   GQueue late = G_QUEUE_INIT;
-  gint64 timeout_us = (gint64) self->options.timeout_ms * 1000;
   {
     CAB_LOCK_SCOPE (&self->lock);
     GHashTableIter iter;
-    gpointer value;
+    gpointer entry;
     g_hash_table_iter_init (&iter, self->entries);
-    while (g_hash_table_iter_next (&iter, NULL, &value)) {
-      Entry *entry = value;
-      for (GList *link = entry->waiters.head, *next; link != NULL; link = next) {
-        Waiter *waiter = link->data;
-        next = link->next;
-        if (now_us - MAX (waiter->since_us, entry->progress_us) < timeout_us)
-          continue;
-        g_queue_unlink (&entry->waiters, link);
-        g_queue_push_tail_link (&late, link);
-      }
-    }
+    while (g_hash_table_iter_next (&iter, NULL, &entry))
+      give_up_locked (entry, now_us, error, &late);
   }
-  g_autoptr (GError) error = g_error_new (CAB_ERROR, CAB_ERROR_TIMEOUT, "no answer from the services for %u s",
-                                          self->options.timeout_ms / 1000);
-  answer_all (&late, NULL, error);
+  for (Waiter *waiter = g_queue_pop_head (&late); waiter != NULL; waiter = g_queue_pop_head (&late)) {
+    gboolean instead = waiter->instead.records != NULL;
+    waiter->done (waiter->data, instead ? &waiter->instead : NULL, instead ? NULL : error);
+    g_clear_pointer (&waiter->instead.records, cab_records_unref);
+    g_free (waiter);
+  }
 }

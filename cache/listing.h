@@ -1,7 +1,8 @@
 /* listing.h - the lists of the services: kept in memory and on disk, asked for once however many want them.
  *
  * A list lives as long as the table.  One that is past its time to live is handed out all the same while it is asked
- * for again (one request in flight for each scope); when that fails, it stays, marked stale.  On disk it lies in
+ * for again (one request in flight for each scope); when that fails, it stays, marked stale.  One that was expired is
+ * not handed out before the services were asked once more; when they do not answer, it is.  On disk it lies in
  * CACHE-DIR/listings/FAMILY/APPLICATION/, for a quick start and for work without a network.
  *
  * Threads and callbacks: as cache.h.  The client must be stopped before the table is freed.
@@ -10,6 +11,8 @@
  */
 #ifndef CABFS_CACHE_LISTING_H
 #define CABFS_CACHE_LISTING_H
+
+#include <stdatomic.h>
 
 #include "cache/cache.h"
 #include "cache/pool.h"
@@ -21,20 +24,30 @@ typedef struct {
   CabStore *store; /* these outlive the table */
   CabPool *pool;
   CabClient *client;
-  gint64 ttl_s;
-  guint timeout_ms;
+  atomic_llong ttl_s;
+  atomic_uint timeout_ms;
   /* A scope has a new list: runs before anybody is given it, with no lock held. */
   void (*changed) (gpointer data, const CabScope *scope, CabRecords *records);
   gpointer changed_data;
 } CabListingsOptions;
 
 CabListings *cab_listings_new (const CabListingsOptions *options);
+/* From now on; any thread. */
+void cab_listings_change (CabListings *self, gint64 ttl_s, guint timeout_ms);
+
 void cab_listings_free (CabListings *self);
 
 /* As cab_cache_list() and cab_cache_peek_list(). */
 void cab_listings_get (CabListings *self, const CabScope *scope, CabReach reach, CabListingDone done,
                        gpointer data);
 gboolean cab_listings_peek (CabListings *self, const CabScope *scope, CabReach reach, CabListing *listing);
+
+/* As cab_cache_list_failure(). */
+GError *cab_listings_failure (CabListings *self, const CabScope *scope, gint64 *when);
+
+/* As cab_cache_expire_list(). */
+void cab_listings_expire (CabListings *self, const CabScope *scope);
+void cab_listings_expire_all (CabListings *self);
 
 /* Asks for the list again behind the scenes, whatever its age, because its addresses are wanted: unless another one
  * would have none either, since the services gave this one as it is.  TRUE if such a list is on its way. */

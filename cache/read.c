@@ -171,6 +171,7 @@ static gboolean on_facts (gpointer data, const CabFacts *facts, GError **error) 
 static void progress_locked (CabContent *self, gsize len) {
   self->progress_us = g_get_monotonic_time ();
   cab_rate_add (&self->rate, self->progress_us, len);
+  atomic_fetch_add (&self->brought, len);
   g_clear_error (&self->trouble);
 }
 

@@ -81,6 +81,10 @@ CabSizes *cab_sizes_new (const CabSizesOptions *options) {
   return self;
 }
 
+void cab_sizes_change (CabSizes *self, guint timeout_ms) {
+  atomic_store (&self->options.timeout_ms, timeout_ms);
+}
+
 void cab_sizes_free (CabSizes *self) {
   if (self == NULL)
     return;

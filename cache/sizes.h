@@ -14,6 +14,8 @@
 #ifndef CABFS_CACHE_SIZES_H
 #define CABFS_CACHE_SIZES_H
 
+#include <stdatomic.h>
+
 #include "cache/cache.h"
 #include "cache/pool.h"
 #include "cache/store.h"
@@ -27,10 +29,13 @@ typedef struct {
   CabPool *pool;
   CabClient *client;
   guint connections; /* HEADs at a time */
-  guint timeout_ms;
+  atomic_uint timeout_ms;
 } CabSizesOptions;
 
 CabSizes *cab_sizes_new (const CabSizesOptions *options);
+/* From now on; any thread. */
+void cab_sizes_change (CabSizes *self, guint timeout_ms);
+
 void cab_sizes_free (CabSizes *self);
 
 /* @scope has a new list: known sizes move over to it, those on disk are loaded the first time.  A list of failures is

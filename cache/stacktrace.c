@@ -51,6 +51,11 @@ CabStacktraces *cab_stacktraces_new (const CabStacktracesOptions *options) {
   return self;
 }
 
+void cab_stacktraces_change (CabStacktraces *self, gint64 ttl_s, guint timeout_ms) {
+  atomic_store (&self->options.ttl_s, ttl_s);
+  atomic_store (&self->options.timeout_ms, timeout_ms);
+}
+
 void cab_stacktraces_free (CabStacktraces *self) {
   if (self == NULL)
     return;

@@ -10,6 +10,8 @@
 #ifndef CABFS_CACHE_STACKTRACE_H
 #define CABFS_CACHE_STACKTRACE_H
 
+#include <stdatomic.h>
+
 #include "cache/cache.h"
 
 /* Bytes of all texts that are kept. */
@@ -24,11 +26,14 @@ typedef struct CabStacktraces CabStacktraces;
 
 typedef struct {
   CabClient *client; /* outlives the table */
-  gint64 ttl_s;
-  guint timeout_ms;
+  atomic_llong ttl_s;
+  atomic_uint timeout_ms;
 } CabStacktracesOptions;
 
 CabStacktraces *cab_stacktraces_new (const CabStacktracesOptions *options);
+/* From now on; any thread. */
+void cab_stacktraces_change (CabStacktraces *self, gint64 ttl_s, guint timeout_ms);
+
 void cab_stacktraces_free (CabStacktraces *self);
 
 /* As cab_cache_stacktrace().  @now_us: monotonic, here and below. */

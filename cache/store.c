@@ -49,20 +49,23 @@ static gboolean holds_only_own (int dirfd) {
   return own;
 }
 
+static gboolean check_text (GBytes *bytes, const char *dir, GError **error) {
+  gsize len;
+  const char *text = g_bytes_get_data (bytes, &len);
+  if (len == strlen (STORE_VERSION) && memcmp (text, STORE_VERSION, len) == 0)
+    return TRUE;
+  g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID,
+               "cache directory %s was written by another version of cabfs: remove it or set cache-dir", dir);
+  return FALSE;
+}
+
 /* The file "version": made in a new directory, else it must be ours.  A directory that holds something else is
  * refused, because eviction would look for things to remove in it.  An empty file is what a power cut leaves. */
 static gboolean check_version (int dirfd, const char *dir, GError **error) {
   g_autoptr (GError) local = NULL;
   g_autoptr (GBytes) bytes = cab_file_read (dirfd, "version", 64, &local);
-  if (bytes != NULL && g_bytes_get_size (bytes) > 0) {
-    gsize len;
-    const char *text = g_bytes_get_data (bytes, &len);
-    if (len == strlen (STORE_VERSION) && memcmp (text, STORE_VERSION, len) == 0)
-      return TRUE;
-    g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID,
-                 "cache directory %s was written by another version of cabfs: remove it or set cache-dir", dir);
-    return FALSE;
-  }
+  if (bytes != NULL && g_bytes_get_size (bytes) > 0)
+    return check_text (bytes, dir, error);
   if (bytes == NULL && !g_error_matches (local, CAB_ERROR, CAB_ERROR_NOT_FOUND)) {
     g_propagate_prefixed_error (error, g_steal_pointer (&local), "cache directory %s: ", dir);
     return FALSE;
@@ -102,22 +105,48 @@ static int open_dir (const char *dir, GError **error) {
   return -1;
 }
 
-CabStore *cab_store_new (const char *dir, GError **error) {
-  g_auto (CabFd) dirfd = open_dir (dir, error);
-  if (dirfd < 0)
-    return NULL;
+/* Takes @dirfd from the caller. */
+static CabStore *lock_store (CabFd *dirfd, const char *dir, GError **error) {
   /* Held as long as the store is open, so that whoever wants to convert or remove the whole can know. */
-  g_auto (CabFd) lockfd = openat (dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  g_auto (CabFd) lockfd = openat (*dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (lockfd < 0 || flock (lockfd, LOCK_SH | LOCK_NB) < 0)
     return cab_error_errno (error, "lock cache directory %s", dir);
   CabStore *self = g_new0 (CabStore, 1);
-  self->dirfd = cab_fd_steal (&dirfd);
+  self->dirfd = cab_fd_steal (dirfd);
   self->lockfd = cab_fd_steal (&lockfd);
   atomic_init (&self->written, 0);
   atomic_init (&self->reserved, 0);
   atomic_init (&self->full, FALSE);
   atomic_init (&self->is_short, FALSE);
   return self;
+}
+
+CabStore *cab_store_new (const char *dir, GError **error) {
+  g_auto (CabFd) dirfd = open_dir (dir, error);
+  return dirfd < 0 ? NULL : lock_store (&dirfd, dir, error);
+}
+
+/* Without the file "version" nothing tells that what lies there is a cache's. */
+static gboolean is_cache (int dirfd, const char *dir, GError **error) {
+  g_autoptr (GError) why = NULL;
+  g_autoptr (GBytes) bytes = cab_file_read (dirfd, "version", 64, &why);
+  if (bytes != NULL)
+    return check_text (bytes, dir, error);
+  g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "%s is no cache directory of cabfs: %s", dir, why->message);
+  return FALSE;
+}
+
+CabStore *cab_store_open (const char *dir, GError **error) {
+  g_auto (CabFd) dirfd = open (dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (dirfd < 0 && errno == ENOENT) {
+    g_set_error (error, CAB_ERROR, CAB_ERROR_NOT_FOUND, "there is no cache directory %s", dir);
+    return NULL;
+  }
+  if (dirfd < 0)
+    return cab_error_errno (error, "cache directory %s", dir);
+  if (!is_cache (dirfd, dir, error) || !check_owner (dirfd, dir, error))
+    return NULL;
+  return lock_store (&dirfd, dir, error);
 }
 
 void cab_store_free (CabStore *self) {

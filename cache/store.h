@@ -41,6 +41,10 @@ typedef struct {
 /* Makes or opens @dir.  INVALID: it is of a version that is not understood, or holds something else; FAILED:
  * cannot be made, or belongs to somebody else. */
 CabStore *cab_store_new (const char *dir, GError **error);
+
+/* The same for what is a cache directory already: makes and changes nothing but its lock.  NOT_FOUND: there is no
+ * @dir; INVALID: it is not one, or of another version. */
+CabStore *cab_store_open (const char *dir, GError **error);
 void cab_store_free (CabStore *self);
 
 /* A descriptor of the directory, the store's; for the listings beside the objects and for eviction. */

@@ -202,6 +202,11 @@ CabCalls *cab_calls_new (const CabCallsConfig *config) {
   return self;
 }
 
+void cab_calls_change (CabCalls *self, guint timeout_ms, guint tries) {
+  self->timeout_ms = timeout_ms;
+  self->tries = tries;
+}
+
 void cab_calls_free (CabCalls *self) {
   if (self == NULL)
     return;

@@ -28,6 +28,9 @@ void cab_calls_free (CabCalls *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabCalls, cab_calls_free)
 
+/* For calls that begin from now on. */
+void cab_calls_change (CabCalls *self, guint timeout_ms, guint tries);
+
 CabHttp *cab_calls_http (const CabCalls *self);
 
 /* How many calls are worth making side by side. */

@@ -180,6 +180,8 @@ CabClient *cab_client_new (const CabClientOptions *options, GError **error) {
   pthread_mutex_init (&self->lock, NULL);
   pthread_cond_init (&self->idle, NULL);
   self->options = copy_options (options);
+  atomic_init (&self->timeout_ms, self->options.timeout_ms);
+  atomic_init (&self->tries, self->options.retries);
   self->rule = (CabAddressRule){.hosts = self->options.blob_hosts, .allow_http = self->options.allow_http};
   g_autoptr (CabCredentials) credentials = cab_credentials_new (&self->options.token, error);
   if (credentials != NULL && check_options (&self->options, credentials, error) &&
@@ -191,6 +193,39 @@ CabClient *cab_client_new (const CabClientOptions *options, GError **error) {
   cab_http_free (self->api_http);
   free_parts (self);
   return NULL;
+}
+
+typedef struct {
+  CabClient *client;
+  CabClientOptions options;
+} Change;
+
+/* On the thread of the API's transport, whose everything here is.  Windows are made when they are needed. */
+static void change (gpointer data) {
+  Change *job = data;
+  CabClient *self = job->client;
+  CabClientOptions *now = &self->options, *new = &job->options;
+  char *start = now->start_date, *end = now->end_date;
+  now->days = new->days;
+  now->start_date = g_steal_pointer (&new->start_date);
+  now->end_date = g_steal_pointer (&new->end_date);
+  cab_locator_change (self->locator, now->days, now->start_date, now->end_date);
+  cab_calls_change (self->calls, new->timeout_ms, new->retries);
+  cab_token_change (self->token, new->timeout_ms, new->retries);
+  g_free (start);
+  g_free (end);
+  cab_client_options_clear (new);
+  g_free (job);
+  cab_client_end (self);
+}
+
+void cab_client_change (CabClient *self, const CabClientOptions *options) {
+  Change *job = g_new (Change, 1);
+  *job = (Change){self, copy_options (options)};
+  atomic_store (&self->timeout_ms, job->options.timeout_ms);
+  atomic_store (&self->tries, job->options.retries);
+  cab_client_begin (self);
+  cab_http_run (self->api_http, change, job);
 }
 
 void cab_client_begin (CabClient *self) {

@@ -67,6 +67,11 @@ typedef struct CabClient CabClient;
  * work: an http URL that is not allowed, a secret file others can read, no credentials at all. */
 CabClient *cab_client_new (const CabClientOptions *options, GError **error);
 
+/* Takes from @options, which are copied, what can be another thing while requests are under way: `days`, the dates,
+ * `timeout_ms` and `retries`, for requests that begin from now on; and has the token renewed behind the next request, so
+ * that what the files of the credentials say by now is used. */
+void cab_client_change (CabClient *self, const CabClientOptions *options);
+
 /* Ends everything under way with CAB_ERROR_CANCELLED; when it returns, every callback has run.  Calls that come later
  * are answered with the same error at once.  Not to be called from a callback. */
 void cab_client_stop (CabClient *self);
@@ -116,6 +121,23 @@ gboolean cab_client_has_stacktrace (const CabScope *scope);
  * TIMEOUT, INVALID, FAILED. */
 void cab_client_stacktrace (CabClient *self, const CabScope *scope, const char *cab_id, CabStacktraceDone done,
                             gpointer data);
+
+/* --- a step at a time, for who wants to know where it ends ---------------------------------------------------- */
+
+typedef void (*CabLookDone) (gpointer data, const GError *error);
+
+/* Has a token, asked for if none is at hand.  Errors: as those of the calls that need one. */
+void cab_client_look_token (CabClient *self, CabLookDone done, gpointer data);
+
+/* @ahead_s: seconds that a host's clock is before ours, of the login and the API host the one that differs more.
+ * @heard: FALSE as long as none has answered. */
+typedef void (*CabClockDone) (gpointer data, gboolean heard, gint64 ahead_s);
+void cab_client_look_clock (CabClient *self, CabClockDone done, gpointer data);
+
+/* @host: "host" or "host:port" of the CAB's present address, which may be used; NULL with @error. */
+typedef void (*CabHostDone) (gpointer data, const char *host, const GError *error);
+void cab_client_look_address (CabClient *self, const CabScope *scope, const CabRecord *record, CabHostDone done,
+                              gpointer data);
 
 /* --- one CAB ------------------------------------------------------------------------------------------------ */
 

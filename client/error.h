@@ -22,6 +22,7 @@ typedef enum {
   CAB_ERROR_TIMEOUT,   /* no byte of progress for the configured time */
   CAB_ERROR_CANCELLED, /* the caller, or the whole program, gave up */
   CAB_ERROR_NO_SPACE,  /* the cache may not or cannot hold more */
+  CAB_ERROR_SPENT,     /* the caller has had downloaded what it may for now */
 } CabErrorCode;
 
 GQuark cab_error_quark (void);

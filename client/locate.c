@@ -367,6 +367,12 @@ CabLocator *cab_locator_new (CabCalls *calls, const CabLocatorConfig *config) {
   return self;
 }
 
+void cab_locator_change (CabLocator *self, guint days, const char *start_date, const char *end_date) {
+  self->config.days = days;
+  self->config.start_date = start_date;
+  self->config.end_date = end_date;
+}
+
 void cab_locator_free (CabLocator *self) {
   if (self == NULL)
     return;

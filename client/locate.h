@@ -28,6 +28,9 @@ typedef struct {
 
 CabLocator *cab_locator_new (CabCalls *calls, const CabLocatorConfig *config);
 /* After the transport was freed. */
+/* The window of lists from now on; the dates are borrowed, as at creation.  On the transport's thread. */
+void cab_locator_change (CabLocator *self, guint days, const char *start_date, const char *end_date);
+
 void cab_locator_free (CabLocator *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabLocator, cab_locator_free)

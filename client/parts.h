@@ -16,13 +16,17 @@
 #include "client/sync.h"
 #include "client/token.h"
 
+#include <stdatomic.h>
+
 /* Lanes of the API's transport, and of that for blob hosts. */
 enum { CAB_LANE_API, CAB_LANE_LOGIN, CAB_API_LANES };
 enum { CAB_LANE_BYTES, CAB_LANE_SIZES, CAB_BLOB_LANES };
 
 struct CabClient {
-  /* set at creation */
+  /* set at creation, but for the window of lists, which the thread of api_http owns, and what follows */
   CabClientOptions options;
+  atomic_uint timeout_ms; /* as in the options */
+  atomic_uint tries;
   CabAddressRule rule; /* borrows from options */
   CabHttp *api_http;
   CabHttp *blob_http;

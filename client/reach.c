@@ -217,15 +217,14 @@ static void done (gpointer data, const CabAnswer *answer, const GError *error) {
   g_free (self);
 }
 
-static guint stall_ms (const CabClientOptions *options) {
-  if (options->retries < 2)
-    return options->timeout_ms;
-  return MIN (options->timeout_ms, MAX (LEAST_STALL_MS, options->timeout_ms / 2));
+static guint stall_ms (guint timeout_ms, guint tries) {
+  return tries < 2 ? timeout_ms : MIN (timeout_ms, MAX (LEAST_STALL_MS, timeout_ms / 2));
 }
 
 CabReach *cab_reach_new (CabBlob *blob, guint lane, guint priority, const CabReachSink *sink, gpointer data) {
   CabReach *self = g_new0 (CabReach, 1);
-  const CabClientOptions *options = &blob->client->options;
+  guint timeout_ms = atomic_load (&blob->client->timeout_ms);
+  guint tries = atomic_load (&blob->client->tries);
   self->blob = cab_blob_ref (blob);
   self->sink = *sink;
   self->data = data;
@@ -235,9 +234,9 @@ CabReach *cab_reach_new (CabBlob *blob, guint lane, guint priority, const CabRea
                          .flow = lane == CAB_LANE_BYTES ? blob : NULL,
                          .kind = CAB_RETRY_BLOB,
                          .counts_as = lane == CAB_LANE_BYTES ? CAB_REQUEST_RANGE : CAB_REQUEST_HEAD,
-                         .tries = options->retries,
-                         .timeout_ms = options->timeout_ms,
-                         .stall_ms = stall_ms (options)};
+                         .tries = tries,
+                         .timeout_ms = timeout_ms,
+                         .stall_ms = stall_ms (timeout_ms, tries)};
   CabAskSink ask = {
       .question = question, .ready = ready, .head = head, .body = body, .answered = answered, .done = done};
   self->ask = cab_ask_new (&config, &ask, self);

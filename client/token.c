@@ -384,6 +384,14 @@ void cab_token_absolve (CabToken *self, const char *value) {
     self->absolved_until_us = cab_clock_boot_us () + REMEMBER_US;
 }
 
+void cab_token_change (CabToken *self, guint timeout_ms, guint tries) {
+  self->timeout_ms = timeout_ms;
+  self->tries = tries;
+  self->renew_at_us = 0;
+  self->background_at_us = 0;
+  self->failed_until_us = 0;
+}
+
 /* --- life --------------------------------------------------------------------------------------------------- */
 
 CabToken *cab_token_new (const CabTokenConfig *config, CabCredentials *credentials) {

@@ -47,6 +47,10 @@ void cab_token_get (CabToken *self, CabTokenDone done, gpointer data);
 /* TRUE if there is one that has not run out. */
 gboolean cab_token_is_here (const CabToken *self);
 
+/* For requests that begin from now on.  The token is renewed behind the next who asks for one, and a failure is not
+ * remembered any more: what it is had from may be another thing by now. */
+void cab_token_change (CabToken *self, guint timeout_ms, guint tries);
+
 /* The API answered 401 to @value.  TRUE: ask for a token and try again, it will be another one.  FALSE: it is not
  * the token's fault, or another was fetched for this reason so lately that one more would not help. */
 gboolean cab_token_reject (CabToken *self, const char *value);

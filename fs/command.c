@@ -44,8 +44,7 @@ static gboolean refuse (GError **error, const char *format, ...) {
   return FALSE;
 }
 
-/* "a,b=c\,d" is "a" and "b=c,d"; a backslash takes the meaning of what follows. */
-static void add_words (GPtrArray *words, const char *text) {
+void cab_command_add_words (GPtrArray *words, const char *text) {
   g_autoptr (GString) word = g_string_new (NULL);
   for (const char *p = text;; p++) {
     if (*p == '\0' || *p == ',') {
@@ -82,7 +81,7 @@ static void set_option (CabCommand *command, GPtrArray *words, int letter, const
     command->version = TRUE;
     break;
   default:
-    add_words (words, argument);
+    cab_command_add_words (words, argument);
     break;
   }
 }
@@ -139,6 +138,7 @@ gboolean cab_command_parse (int argc, char **argv, CabCommand *out, GError **err
                 parse_arguments (argc - optind, argv + optind, &command, error);
   g_ptr_array_add (words, NULL);
   command.words = (char **) g_ptr_array_free (words, FALSE);
+  command.directory = g_get_current_dir ();
   if (ok)
     *out = command;
   else
@@ -150,6 +150,7 @@ void cab_command_clear (CabCommand *command) {
   g_free (command->config_file);
   g_free (command->account);
   g_free (command->mountpoint);
+  g_free (command->directory);
   g_strfreev (command->words);
   *command = (CabCommand){0};
 }

@@ -71,7 +71,8 @@ static gboolean check_section (const Loader *self, GError **error) {
 
 static gboolean read_file (Loader *self, GError **error) {
   const char *named = self->command->config_file;
-  self->path = named != NULL ? g_canonicalize_filename (named, NULL) : cab_path_find_config (error);
+  self->path =
+      named != NULL ? g_canonicalize_filename (named, self->command_base) : cab_path_find_config (error);
   if (self->path == NULL)
     return FALSE;
   self->file_base = g_path_get_dirname (self->path);
@@ -160,7 +161,8 @@ static char *place_of (const Loader *self, const char *name) {
   return place_in_file (self, name);
 }
 
-static gboolean set_key (const Loader *self, CabConfig *config, const CabKey *key, GError **error) {
+static gboolean set_key (const Loader *self, CabConfig *config, const CabKey *key, GPtrArray *digests,
+                         GError **error) {
   const char *text = g_hash_table_lookup (self->overrides, key->name);
   const char *base = text != NULL ? self->command_base : self->file_base;
   g_autofree char *in_file = NULL;
@@ -171,6 +173,8 @@ static gboolean set_key (const Loader *self, CabConfig *config, const CabKey *ke
   }
   if (text == NULL && !key->computed)
     text = key->value;
+  g_ptr_array_add (digests,
+                   text != NULL ? g_compute_checksum_for_string (G_CHECKSUM_SHA256, text, -1) : g_strdup (""));
   if (text == NULL || key->set (config, key, text, base, error))
     return TRUE;
   g_autofree char *where = place_of (self, key->name);
@@ -181,9 +185,13 @@ static gboolean set_key (const Loader *self, CabConfig *config, const CabKey *ke
 static gboolean set_keys (const Loader *self, CabConfig *config, GError **error) {
   guint n;
   const CabKey *keys = cab_config_keys (&n);
+  g_autoptr (GPtrArray) digests = g_ptr_array_new_with_free_func (g_free);
   for (guint i = 0; i < n; i++)
-    if (!set_key (self, config, &keys[i], error))
+    if (!set_key (self, config, &keys[i], digests, error))
       return FALSE;
+  g_ptr_array_add (digests, NULL);
+  g_ptr_array_set_free_func (digests, NULL);
+  config->digests = (char **) g_ptr_array_free (g_steal_pointer (&digests), FALSE);
   return TRUE;
 }
 
@@ -215,6 +223,10 @@ static gboolean choose_way (const Loader *self, CabConfig *config, GError **erro
     taken = ways[i];
   }
   return TRUE;
+}
+
+gboolean cab_config_same (const CabConfig *a, const CabConfig *b, guint index) {
+  return strcmp (a->digests[index], b->digests[index]) == 0;
 }
 
 static gboolean check_http (const Loader *self, const char *name, const char *url, GError **error) {
@@ -294,7 +306,7 @@ CabConfig *cab_config_load (const CabCommand *command, GError **error) {
   if (!check_account (command->account, error))
     return NULL;
   g_auto (Loader) loader = {.command = command};
-  loader.command_base = g_get_current_dir ();
+  loader.command_base = command->directory != NULL ? g_strdup (command->directory) : g_get_current_dir ();
   loader.overrides = g_hash_table_new (g_str_hash, g_str_equal);
   loader.splits = g_ptr_array_new_with_free_func (g_free);
   g_autoptr (CabConfig) config = g_new0 (CabConfig, 1);
@@ -314,5 +326,6 @@ void cab_config_free (CabConfig *self) {
   cab_client_options_clear (&self->client);
   cab_cache_options_clear (&self->cache);
   cab_fs_options_clear (&self->fs);
+  g_strfreev (self->digests);
   g_free (self);
 }

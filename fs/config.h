@@ -20,10 +20,14 @@ typedef struct {
   CabClientOptions client;
   CabCacheOptions cache;
   CabFsOptions fs;
+  char **digests; /* of the text of each key, in the order of the table; "" where it is not set */
 } CabConfig;
 
-/* Reads and checks everything; makes nothing. */
+/* Reads and checks everything; makes nothing.  Relative paths of the command line are those of its `directory`. */
 CabConfig *cab_config_load (const CabCommand *command, GError **error);
+
+/* TRUE if key @index of the table has the same text in both. */
+gboolean cab_config_same (const CabConfig *a, const CabConfig *b, guint index);
 
 void cab_config_free (CabConfig *self);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "fs/errors.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "client/error.h"
@@ -11,6 +12,7 @@ struct CabErrors {
   pthread_mutex_t lock;
   CabFailure *kept[CAB_ERRORS_KEPT]; /* lock: a ring; owned, NULL where there is none yet */
   guint64 count;                     /* lock: noted so far; the next one goes to count % CAB_ERRORS_KEPT */
+  atomic_uint open;                  /* of those kept, how many are not settled */
 };
 
 /* --- one failure -------------------------------------------------------------------------------------------- */
@@ -51,7 +53,8 @@ static void cut_queries (char *text) {
   *to = '\0';
 }
 
-static CabFailure *make (gint64 now, const char *operation, const char *path, int number, const GError *error) {
+CabFailure *cab_failure_new (gint64 now, const char *operation, const char *path, int number,
+                             const GError *error) {
   const CabErrorAnswer answer = cab_error_answer (error);
   const char *name = strerrorname_np (number);
   CabFailure *self = g_new0 (CabFailure, 1);
@@ -88,13 +91,15 @@ void cab_errors_free (CabErrors *self) {
 
 void cab_errors_add (CabErrors *self, gint64 now, const char *operation, const char *path, int number,
                      const GError *error) {
-  CabFailure *failure = make (now, operation, path, number, error);
+  CabFailure *failure = cab_failure_new (now, operation, path, number, error);
   CabFailure *oldest;
   {
     CAB_LOCK_SCOPE (&self->lock);
     CabFailure **place = &self->kept[self->count++ % CAB_ERRORS_KEPT];
     oldest = *place;
     *place = failure;
+    if (oldest == NULL || oldest->settled)
+      atomic_fetch_add (&self->open, 1);
   }
   cab_failure_free (oldest);
 }
@@ -105,7 +110,7 @@ guint64 cab_errors_count (CabErrors *self) {
 }
 
 /* The one that was noted as the @age-th last, or NULL. */
-static const CabFailure *get_locked (const CabErrors *self, guint age) {
+static CabFailure *get_locked (const CabErrors *self, guint age) {
   return age < MIN (self->count, CAB_ERRORS_KEPT) ? self->kept[(self->count - 1 - age) % CAB_ERRORS_KEPT]
                                                   : NULL;
 }
@@ -124,12 +129,39 @@ void cab_errors_each (CabErrors *self, CabFailureFunc func, gpointer data) {
   }
 }
 
+/* TRUE if @failure is that a name in the directory @path could not be looked up. */
+static gboolean is_lookup_in (const CabFailure *failure, const char *path) {
+  gsize len = strlen (path);
+  if (strcmp (failure->operation, "lookup") != 0 || strncmp (failure->path, path, len) != 0)
+    return FALSE;
+  const char *name = failure->path + len;
+  if (len > 1 && *name++ != '/') /* of the root the slash is the path */
+    return FALSE;
+  return *name != '\0' && strchr (name, '/') == NULL;
+}
+
 CabFailure *cab_errors_find (CabErrors *self, const char *path) {
   g_autofree char *wanted = cab_redact_line (path); /* as paths are kept */
   CAB_LOCK_SCOPE (&self->lock);
   const CabFailure *failure;
   for (guint age = 0; (failure = get_locked (self, age)) != NULL; age++)
-    if (strcmp (failure->path, wanted) == 0)
+    if (!failure->settled && (strcmp (failure->path, wanted) == 0 || is_lookup_in (failure, wanted)))
       return cab_failure_copy (failure);
   return NULL;
+}
+
+void cab_errors_settle (CabErrors *self, const char *path, const char *const *operations) {
+  g_autofree char *wanted = cab_redact_line (path);
+  CAB_LOCK_SCOPE (&self->lock);
+  CabFailure *failure;
+  for (guint age = 0; (failure = get_locked (self, age)) != NULL; age++)
+    if (!failure->settled && strcmp (failure->path, wanted) == 0 &&
+        g_strv_contains (operations, failure->operation)) {
+      failure->settled = TRUE;
+      atomic_fetch_sub (&self->open, 1);
+    }
+}
+
+gboolean cab_errors_are_settled (CabErrors *self) {
+  return atomic_load_explicit (&self->open, memory_order_relaxed) == 0;
 }

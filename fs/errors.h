@@ -29,8 +29,12 @@ typedef struct {
   char *code;        /* the service's word for it, or NULL */
   char *correlation; /* the id that its support asks for, or NULL */
   char *message;     /* one line */
+  gboolean settled;  /* the same was tried since, and succeeded */
 } CabFailure;
 
+/* As cab_errors_add() notes it. */
+CabFailure *cab_failure_new (gint64 now, const char *operation, const char *path, int number,
+                             const GError *error);
 CabFailure *cab_failure_copy (const CabFailure *self);
 void cab_failure_free (CabFailure *self);
 
@@ -56,7 +60,14 @@ typedef void (*CabFailureFunc) (gpointer data, const CabFailure *failure);
 /* The last CAB_ERRORS_SHOWN, the newest first, as they were when it began.  No lock is held during @func. */
 void cab_errors_each (CabErrors *self, CabFailureFunc func, gpointer data);
 
-/* A copy of the newest one of @path; NULL if none is kept. */
+/* A copy of the newest one of @path that is not settled, or, since a name that could not be looked up has nothing of its
+ * own to tell by, of such a lookup in the directory @path; NULL if none is kept. */
 CabFailure *cab_errors_find (CabErrors *self, const char *path);
+
+/* One of @operations, NULL at the end, has succeeded on @path, and with it the others: what of them failed is settled. */
+void cab_errors_settle (CabErrors *self, const char *path, const char *const *operations);
+
+/* TRUE if nothing is kept that is not settled.  Takes no lock. */
+gboolean cab_errors_are_settled (CabErrors *self);
 
 #endif

@@ -25,6 +25,7 @@ struct CabKey {
   gint64 min, max;          /* for numbers and times */
   const char *const *words; /* for choices */
   gboolean computed;        /* @value is not text for the setter, but says what config.c sets */
+  gboolean live;            /* counts at once when the configuration is read again (reload.h) */
 };
 
 const CabKey *cab_config_keys (guint *n);

@@ -18,6 +18,7 @@
 #include "fs/herald.h"
 #include "fs/log.h"
 #include "fs/ops.h"
+#include "fs/reload.h"
 #include "fs/sdnotify.h"
 #include "fs/session.h"
 
@@ -28,6 +29,7 @@ enum {
 
 /* Everything that runs, in the order of its making. */
 typedef struct {
+  const CabCommand *command;
   const CabConfig *config;
   CabDaemon *daemon;         /* NULL in the foreground */
   const CabSdNotify *notify; /* NULL where nobody wants to know */
@@ -36,6 +38,7 @@ typedef struct {
   CabFs *fs;
   CabSession *session;
   CabHerald *herald;
+  CabReload *reload;
 } Parts;
 
 static int complain (const GError *error, int status) {
@@ -83,7 +86,9 @@ static int make_layers (Parts *parts) {
     return complain (error, EXIT_CANNOT);
   cab_fs_set_waits_func (parts->fs, cab_herald_wake, parts->herald);
   cab_session_on_usr1 (parts->session, cab_herald_dump, parts->herald);
-  return EXIT_SUCCESS;
+  const CabReloadParts watched = {parts->command, config, parts->client, parts->cache, parts->fs};
+  parts->reload = cab_reload_new (&watched, &error);
+  return parts->reload != NULL ? EXIT_SUCCESS : complain (error, EXIT_CANNOT);
 }
 
 static int make (Parts *parts) {
@@ -118,8 +123,11 @@ static int serve (Parts *parts) {
 /* Stopping the cache answers the requests that still wait, while the kernel still listens; then the file system closes
  * what is open, which the cache has to be there for; the session, which all requests belong to, goes last. */
 static void end (Parts *parts) {
+  cab_reload_stop (parts->reload);
   if (parts->cache != NULL)
     cab_cache_stop (parts->cache);
+  if (parts->fs != NULL)
+    cab_fs_detach (parts->fs);
   if (parts->session != NULL)
     cab_session_unmount (parts->session);
   cab_herald_free (parts->herald);
@@ -127,10 +135,12 @@ static void end (Parts *parts) {
   cab_cache_free (parts->cache);
   cab_client_free (parts->client);
   cab_session_free (parts->session);
+  cab_reload_free (parts->reload);
 }
 
-static int run (const CabConfig *config, CabDaemon *daemon, const CabSdNotify *notify) {
-  Parts parts = {.config = config, .daemon = daemon, .notify = notify};
+static int run (const CabCommand *command, const CabConfig *config, CabDaemon *daemon,
+                const CabSdNotify *notify) {
+  Parts parts = {.command = command, .config = config, .daemon = daemon, .notify = notify};
   int status = make (&parts);
   if (status == EXIT_SUCCESS)
     status = serve (&parts);
@@ -138,7 +148,7 @@ static int run (const CabConfig *config, CabDaemon *daemon, const CabSdNotify *n
   return status;
 }
 
-static int start (const CabConfig *config) {
+static int start (const CabCommand *command, const CabConfig *config) {
   g_autoptr (GError) error = NULL;
   if (!cab_session_check_mountpoint (config->mount.mountpoint, &error))
     return complain (error, EXIT_CANNOT);
@@ -156,7 +166,7 @@ static int start (const CabConfig *config) {
       return complain (error, EXIT_CANNOT);
   }
   cab_daemon_harden (config->mount.debug);
-  return run (config, daemon, notify);
+  return run (command, config, daemon, notify);
 }
 
 /* libcurl brings libgnutls along for protocols that are never spoken here (the TLS is OpenSSL's), and that library starts
@@ -187,5 +197,5 @@ int main (int argc, char **argv) {
   g_autoptr (CabConfig) config = cab_config_load (&command, &error);
   if (config == NULL)
     return complain (error, EXIT_USAGE);
-  return start (config);
+  return start (&command, config);
 }

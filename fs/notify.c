@@ -3,35 +3,50 @@
 
 #include "client/sync.h"
 
+typedef struct {
+  guint64 ino;
+  void (*done) (gpointer data); /* or */
+  gpointer data;
+} Item;
+
 struct CabNotify {
   struct fuse_session *se; /* set at creation */
   pthread_t thread;
 
   pthread_mutex_t lock;
   pthread_cond_t changed;
-  GArray *inodes;  /* lock: of guint64 */
+  GArray *items;   /* lock: of Item, in the order of their coming */
   gboolean ending; /* lock */
 };
 
 /* What there is to say, or NULL when it is time to end. */
 static GArray *take (CabNotify *self) {
   CAB_LOCK_SCOPE (&self->lock);
-  while (self->inodes->len == 0 && !self->ending)
+  while (self->items->len == 0 && !self->ending)
     pthread_cond_wait (&self->changed, &self->lock);
   if (self->ending)
     return NULL;
-  GArray *inodes = self->inodes;
-  self->inodes = g_array_new (FALSE, FALSE, sizeof (guint64));
-  return inodes;
+  GArray *items = self->items;
+  self->items = g_array_new (FALSE, FALSE, sizeof (Item));
+  return items;
+}
+
+/* A negative offset: no pages.  That the kernel has forgotten it is fine. */
+static void say_all (struct fuse_session *se, const GArray *items) {
+  for (guint i = 0; i < items->len; i++) {
+    const Item *item = &g_array_index (items, Item, i);
+    if (item->done != NULL)
+      item->done (item->data);
+    else
+      fuse_lowlevel_notify_inval_inode (se, item->ino, -1, 0);
+  }
 }
 
 static void *notify_main (void *data) {
   CabNotify *self = data;
-  for (GArray *inodes = take (self); inodes != NULL; inodes = take (self)) {
-    for (guint i = 0; i < inodes->len;
-         i++) /* a negative offset: no pages.  That the kernel has forgotten it is fine. */
-      fuse_lowlevel_notify_inval_inode (self->se, g_array_index (inodes, guint64, i), -1, 0);
-    g_array_unref (inodes);
+  for (GArray *items = take (self); items != NULL; items = take (self)) {
+    say_all (self->se, items);
+    g_array_unref (items);
   }
   return NULL;
 }
@@ -41,7 +56,7 @@ CabNotify *cab_notify_new (struct fuse_session *se) {
   self->se = se;
   pthread_mutex_init (&self->lock, NULL);
   pthread_cond_init (&self->changed, NULL);
-  self->inodes = g_array_new (FALSE, FALSE, sizeof (guint64));
+  self->items = g_array_new (FALSE, FALSE, sizeof (Item));
   int rc = pthread_create (&self->thread, NULL, notify_main, self);
   g_assert (rc == 0);
   pthread_setname_np (self->thread, "cabfs-notify");
@@ -57,14 +72,27 @@ void cab_notify_free (CabNotify *self) {
     pthread_cond_signal (&self->changed);
   }
   pthread_join (self->thread, NULL);
-  g_array_unref (self->inodes);
+  for (guint i = 0; i < self->items->len; i++) {
+    const Item *item = &g_array_index (self->items, Item, i);
+    if (item->done != NULL)
+      item->done (item->data);
+  }
+  g_array_unref (self->items);
   pthread_cond_destroy (&self->changed);
   pthread_mutex_destroy (&self->lock);
   g_free (self);
 }
 
-void cab_notify_attributes (CabNotify *self, guint64 ino) {
+static void push (CabNotify *self, Item item) {
   CAB_LOCK_SCOPE (&self->lock);
-  g_array_append_val (self->inodes, ino);
+  g_array_append_val (self->items, item);
   pthread_cond_signal (&self->changed);
+}
+
+void cab_notify_attributes (CabNotify *self, guint64 ino) {
+  push (self, (Item){.ino = ino});
+}
+
+void cab_notify_then (CabNotify *self, void (*done) (gpointer data), gpointer data) {
+  push (self, (Item){.done = done, .data = data});
 }

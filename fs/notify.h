@@ -18,9 +18,13 @@ typedef struct CabNotify CabNotify;
 /* @se must outlive it. */
 CabNotify *cab_notify_new (struct fuse_session *se);
 
-/* Drops what was not said yet. */
+/* Drops what was not said yet, but runs what was to be done then. */
 void cab_notify_free (CabNotify *self);
 
 void cab_notify_attributes (CabNotify *self, guint64 ino);
+
+/* @done runs when the kernel has been told all that was to be said before: on the thread that does that, or in
+ * cab_notify_free(); with no lock held. */
+void cab_notify_then (CabNotify *self, void (*done) (gpointer data), gpointer data);
 
 #endif

@@ -40,12 +40,14 @@ static gboolean share_entries_locked (struct fuse_file_info *info, CabDir *dir, 
 
 void cab_reply_dir (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabDir *dir, guint64 version) {
   gboolean same;
+  version += (guint64) fs->changes << 48; /* other options show the same list in another way */
   {
     CAB_LOCK_SCOPE (&fs->lock);
     same = share_entries_locked (info, dir, version);
     g_hash_table_add (fs->open_dirs, dir);
   }
   info->fh = (guint64) (gsize) dir;
+  cab_fs_settle (fs, "list", cab_dir_node (dir), NULL);
   if (!same)
     cab_notify_attributes (fs->notify, cab_dir_node (dir)->ino); /* its date is that of the newest entry */
   if (fuse_reply_open (req, info) != 0)
@@ -97,8 +99,9 @@ static CabDir *open_application (CabFs *fs, CabNode *node, CabRecords *records) 
 }
 
 static CabDir *open_failure (CabFs *fs, CabNode *node, CabRecords *records) {
-  return cab_dir_new_cabs (node, records, fs->options->hide_undownloadable,
-                           fs->options->members == CAB_MEMBERS_VISIBLE);
+  const CabFsOptions *options = fs->options;
+  return cab_dir_new_cabs (node, records, options->hide_undownloadable,
+                           options->members == CAB_MEMBERS_VISIBLE);
 }
 
 /* One that nobody configured was reached by its name if the services know of failures. */

@@ -20,10 +20,17 @@ void cab_file_free (gpointer data) {
   cab_content_unref (file->content);
   g_clear_pointer (&file->text, g_bytes_unref);
   cab_node_unref (file->node);
+  g_free (file->program);
   g_free (file);
 }
 
+static void pay (CabFs *fs, const CabFile *file) {
+  if (file->program != NULL && file->content != NULL)
+    cab_fs_charge (fs, file->program, cab_content_take_brought (file->content));
+}
+
 static void close_file (CabFs *fs, CabFile *file) {
+  pay (fs, file);
   {
     CAB_LOCK_SCOPE (&fs->lock);
     g_hash_table_steal (fs->open_files, file);
@@ -100,6 +107,8 @@ static void reply_opened (CabCall *call, const CabFile *opened) {
   fuse_req_t req = cab_call_take (call);
   CabFile *file = g_memdup2 (opened, sizeof *opened);
   file->node = cab_node_ref (call->node);
+  file->program = g_steal_pointer (&call->program);
+  cab_fs_settle (call->fs, call->operation, call->node, NULL);
   if (req == NULL)
     cab_file_free (file);
   else if (file->text != NULL)
@@ -153,8 +162,10 @@ void cab_op_open (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info) {
     open_state (fs, req, info, node);
     return;
   }
-  CabReach reach = cab_fs_reach_bytes (fs, req, node);
+  CabPayer payer;
+  CabReach reach = cab_fs_reach_bytes (fs, req, node, &payer);
   CabCall *call = cab_call_new (req, "open", node, NULL);
+  cab_call_set_payer (call, &payer);
   call->info = *info;
   open_node (fs, node, reach, call);
 }
@@ -179,6 +190,7 @@ static void on_read (gpointer data, const void *bytes, gsize len, const GError *
     cab_call_fail (call, error);
     return;
   }
+  cab_fs_settle (call->fs, call->operation, call->node, NULL);
   fuse_req_t req = cab_call_take (call);
   if (req != NULL)
     reply_bytes (req, bytes, len);
@@ -200,6 +212,7 @@ void cab_op_read (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
     read_text (req, file->text, size, (guint64) off);
     return;
   }
+  pay (fuse_req_userdata (req), file);
   g_autofree char *bytes = g_malloc (size);
   gsize got;
   if (cab_content_read_now (file->content, (guint64) off, size, bytes, &got))

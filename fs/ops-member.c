@@ -11,11 +11,28 @@
 #include "client/error.h"
 #include "fs/ops-private.h"
 
+/* Bytes of the CAB that are here. */
+static guint64 bytes_here (CabCall *call) {
+  char id[CAB_NAME_SIZE];
+  CabRecord record = cab_node_record (call->node, id);
+  CabScope scope = cab_node_scope (call->node);
+  return cab_cache_bytes (call->fs->cache, &scope, &record);
+}
+
+/* What it took to list the members is what there is more of the CAB now. */
+static void pay (CabCall *call) {
+  if (call->program == NULL)
+    return;
+  guint64 here = bytes_here (call);
+  cab_fs_charge (call->fs, call->program, here - MIN (here, call->here));
+}
+
 /* Asks for the members of the CAB that @node is in. */
 static void ask (CabFs *fs, const CabNode *node, CabReach reach, CabMembersDone done, CabCall *call) {
   char id[CAB_NAME_SIZE];
   CabRecord record = cab_node_record (node, id);
   CabScope scope = cab_node_scope (call->node);
+  call->here = call->program != NULL ? bytes_here (call) : 0;
   cab_cache_members (fs->cache, &scope, &record, reach, done, call);
 }
 
@@ -34,7 +51,7 @@ static void reply_name (CabFs *fs, fuse_req_t req, CabNode *node, const char *na
   } else if (cab_member_list_has_directory (members, path)) {
     seed = cab_dir_folder_seed (cab, name);
   } else {
-    cab_reply_missing (fs, req, CAB_MISSING_S);
+    cab_reply_missing (fs, req, node, name, CAB_MISSING_S);
     return;
   }
   cab_reply_node (fs, req, node, &seed);
@@ -42,6 +59,7 @@ static void reply_name (CabFs *fs, fuse_req_t req, CabNode *node, const char *na
 
 static void on_lookup (gpointer data, CabMemberList *members, const GError *error) {
   CabCall *call = data;
+  pay (call);
   if (error != NULL) {
     cab_call_fail (call, error);
     return;
@@ -61,7 +79,7 @@ static void on_trace (gpointer data, GBytes *text, const GError *error) {
     seed.size = g_bytes_get_size (text);
     cab_reply_node (call->fs, req, call->node, &seed);
   } else if (req != NULL && g_error_matches (error, CAB_ERROR, CAB_ERROR_NOT_FOUND)) {
-    cab_reply_missing (call->fs, req, CAB_MISSING_S);
+    cab_reply_missing (call->fs, req, call->node, call->name, CAB_MISSING_S);
   } else if (req != NULL) {
     cab_reply_error (req, call->operation, call->node, call->name, error);
   }
@@ -87,14 +105,18 @@ void cab_member_lookup (CabFs *fs, fuse_req_t req, CabNode *node, const char *na
     fuse_reply_err (req, ENAMETOOLONG);
     return;
   }
-  CabReach reach = cab_fs_reach_bytes (fs, req, node);
-  ask (fs, node, reach, on_lookup, cab_call_new (req, "lookup", node, name));
+  CabPayer payer;
+  CabReach reach = cab_fs_reach_bytes (fs, req, node, &payer);
+  CabCall *call = cab_call_new (req, "lookup", node, name);
+  cab_call_set_payer (call, &payer);
+  ask (fs, node, reach, on_lookup, call);
 }
 
 /* --- opendir ------------------------------------------------------------------------------------------------ */
 
 static void on_opendir (gpointer data, CabMemberList *members, const GError *error) {
   CabCall *call = data;
+  pay (call);
   CabDir *dir = error == NULL ? cab_dir_new_members (call->node, members) : NULL;
   if (dir == NULL) {
     g_autoptr (GError) gone =
@@ -111,8 +133,10 @@ static void on_opendir (gpointer data, CabMemberList *members, const GError *err
 }
 
 void cab_member_opendir (CabFs *fs, fuse_req_t req, CabNode *node, const struct fuse_file_info *info) {
-  CabReach reach = cab_fs_reach_bytes (fs, req, node);
+  CabPayer payer;
+  CabReach reach = cab_fs_reach_bytes (fs, req, node, &payer);
   CabCall *call = cab_call_new (req, "list", node, NULL);
+  cab_call_set_payer (call, &payer);
   call->info = *info;
   ask (fs, node, reach, on_opendir, call);
 }

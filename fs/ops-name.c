@@ -11,7 +11,8 @@
 
 /* --- lookup ------------------------------------------------------------------------------------------------- */
 
-void cab_reply_missing (CabFs *fs, fuse_req_t req, double timeout) {
+void cab_reply_missing (CabFs *fs, fuse_req_t req, const CabNode *parent, const char *name, double timeout) {
+  cab_fs_settle (fs, "lookup", parent, name);
   const struct fuse_entry_param entry = {.ino = 0, .entry_timeout = MIN (timeout, fs->ttl)};
   fuse_reply_entry (req, &entry);
 }
@@ -23,6 +24,7 @@ void cab_reply_node (CabFs *fs, fuse_req_t req, CabNode *parent, const CabNodeSe
   cab_attr_fill (fs, node, &entry.attr);
   entry.attr_timeout = cab_attr_timeout (fs, node);
   cab_tree_remember (node);
+  cab_fs_settle (fs, "lookup", parent, seed->name);
   if (fuse_reply_entry (req, &entry) != 0) /* interrupted: the kernel does not know of it */
     cab_tree_forget (fs->tree, node->ino, 1);
 }
@@ -43,7 +45,7 @@ static void on_products (gpointer data) {
 static void lookup_application (CabFs *fs, fuse_req_t req, CabNode *root, const char *name) {
   gboolean listed = cab_fs_is_listed (fs, name);
   if (!listed && !cab_name_is_application (name)) {
-    cab_reply_missing (fs, req, CAB_NEVER_S);
+    cab_reply_missing (fs, req, root, name, CAB_ABSENT_S); /* it may be configured one day */
     return;
   }
   if (listed || !fs->options->discover) {
@@ -55,13 +57,18 @@ static void lookup_application (CabFs *fs, fuse_req_t req, CabNode *root, const 
   cab_products_ask (fs->products, reach, on_products, cab_call_new (req, "lookup", root, name));
 }
 
-/* A failure that its application lists, or that was reached before. */
-static gboolean is_known_failure (CabFs *fs, CabNode *application, const char *name, CabReach reach) {
+/* A failure that its application lists, or that was reached before.  @wait: that list is not to be believed before it was
+ * asked for again. */
+static gboolean is_known_failure (CabFs *fs, CabNode *application, const char *name, CabReach reach,
+                                  gboolean *wait) {
   CabScope scope = cab_node_scope (application);
   CabListing listing;
-  if (cab_cache_peek_list (fs->cache, &scope, reach, &listing)) {
+  *wait = FALSE;
+  if (cab_cache_peek_list (fs->cache, &scope, reach, &listing) ||
+      cab_cache_peek_list (fs->cache, &scope, CAB_REACH_LOCAL, &listing)) {
     g_autoptr (CabRecords) records = listing.records;
-    if (cab_records_find (records, name, strlen (name), NULL))
+    *wait = listing.expired && reach == CAB_REACH_NETWORK;
+    if (!*wait && cab_records_find (records, name, strlen (name), NULL))
       return TRUE;
   }
   g_auto (GStrv) reached = cab_reached_list (fs->reached, application->name);
@@ -80,10 +87,12 @@ static void on_hits (gpointer data, const CabListing *listing, const GError *err
   gboolean exists = error == NULL && cab_records_find (listing->records, call->name, strlen (call->name), NULL);
   fuse_req_t req = cab_call_take (call);
   CabNodeSeed seed = {.kind = CAB_NODE_FAILURE, .name = call->name};
+  if (!exists)
+    cab_missing_add (call->fs->missing, call->node->name, call->name, g_get_monotonic_time ());
   if (req != NULL && exists)
     cab_reply_node (call->fs, req, call->node, &seed);
   else if (req != NULL)
-    cab_reply_missing (call->fs, req, CAB_MISSING_S);
+    cab_reply_missing (call->fs, req, call->node, call->name, CAB_ABSENT_S);
   cab_call_free (call);
 }
 
@@ -108,15 +117,27 @@ static void on_failure_list (gpointer data, const CabListing *listing, const GEr
   cab_call_free (call);
 }
 
+static void on_expired_hits (gpointer data, const CabListing *listing, const GError *error);
+
 static void lookup_failure (CabFs *fs, fuse_req_t req, CabNode *application, const char *name) {
   CabReach reach = cab_fs_reach (fs, req);
-  if (is_known_failure (fs, application, name, reach)) {
+  gboolean wait;
+  if (is_known_failure (fs, application, name, reach, &wait)) {
     CabNodeSeed seed = {.kind = CAB_NODE_FAILURE, .name = name};
     cab_reply_node (fs, req, application, &seed);
     return;
   }
+  if (wait) {
+    CabScope scope = cab_node_scope (application);
+    cab_cache_list (fs->cache, &scope, reach, on_expired_hits, cab_call_new (req, "lookup", application, name));
+    return;
+  }
   if (!cab_name_is_failure (name)) {
-    cab_reply_missing (fs, req, CAB_NEVER_S);
+    cab_reply_missing (fs, req, application, name, CAB_ABSENT_S);
+    return;
+  }
+  if (cab_missing_has (fs->missing, application->name, name, g_get_monotonic_time ())) {
+    cab_reply_missing (fs, req, application, name, CAB_ABSENT_S);
     return;
   }
   CabCall *call = cab_call_new (req, "lookup", application, name);
@@ -124,6 +145,15 @@ static void lookup_failure (CabFs *fs, fuse_req_t req, CabNode *application, con
   CabScope scope = cab_node_scope (application);
   scope.failure = call->name;
   cab_cache_list (fs->cache, &scope, reach, on_failure_list, call);
+}
+
+/* There is one again, or the old one is all there is: in either case it can be looked at now. */
+static void on_expired_hits (gpointer data, const CabListing *listing, const GError *error) {
+  CabCall *call = data;
+  fuse_req_t req = cab_call_take (call);
+  if (req != NULL)
+    lookup_failure (call->fs, req, call->node, call->name);
+  cab_call_free (call);
 }
 
 /* What @name would be in the directory of a failure: FALSE if nothing at all. */
@@ -141,7 +171,7 @@ static void reply_cab (CabFs *fs, fuse_req_t req, CabNode *failure, const char *
   if (found)
     cab_records_get (records, index, &record);
   if (!found || (!record.downloadable && fs->options->hide_undownloadable)) {
-    cab_reply_missing (fs, req, CAB_MISSING_S);
+    cab_reply_missing (fs, req, failure, name, CAB_ABSENT_S);
     return;
   }
   CabNodeSeed seed = {.kind = kind,
@@ -168,7 +198,7 @@ static void lookup_cab (CabFs *fs, fuse_req_t req, CabNode *failure, const char 
   CabNodeKind kind;
   gsize id_len;
   if (!is_cab_name (fs, name, &kind, &id_len)) {
-    cab_reply_missing (fs, req, CAB_NEVER_S);
+    cab_reply_missing (fs, req, failure, name, CAB_NEVER_S);
     return;
   }
   CabScope scope = cab_node_scope (failure);
@@ -219,8 +249,10 @@ static void show_size (CabCall *call, guint64 size, const GError *error) {
     cab_call_fail (call, error);
     return;
   }
-  if (error == NULL)
+  if (error == NULL) {
     atomic_store (&call->node->size, size);
+    cab_fs_settle (call->fs, call->operation, call->node, NULL);
+  }
   fuse_req_t req = cab_call_take (call);
   if (req != NULL)
     reply_attr (call->fs, req, call->node);
@@ -237,13 +269,7 @@ static void on_member_size (gpointer data, CabContent *content, const GError *er
   cab_content_unref (content);
 }
 
-void cab_op_getattr (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info) {
-  CabFs *fs = fuse_req_userdata (req);
-  g_autoptr (CabNode) node = cab_tree_get (fs->tree, ino);
-  if (node == NULL) {
-    fuse_reply_err (req, ESTALE);
-    return;
-  }
+static void get_attributes (CabFs *fs, fuse_req_t req, CabNode *node) {
   if (cab_attr_know_size (fs, node, CAB_LOOK_WALK) || !node->downloadable || fs->options->sizes_lazy) {
     reply_attr (fs, req, node);
     return;
@@ -259,4 +285,65 @@ void cab_op_getattr (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info
   CabRecord record = cab_node_record (node, id);
   CabScope scope = cab_node_scope (node);
   cab_cache_size (fs->cache, &scope, &record, reach, on_size, call);
+}
+
+/* Whoever has it open goes on with it, listed or not. */
+static gboolean is_open (CabFs *fs, const CabNode *node) {
+  CAB_LOCK_SCOPE (&fs->lock);
+  return node->opens.count > 0 || node->cached_dirs > 0;
+}
+
+/* FALSE if its CAB is not listed any more. */
+static gboolean is_still_there (CabNode *node, const CabRecords *records) {
+  char id[CAB_NAME_SIZE];
+  guint index;
+  cab_node_record (node, id);
+  if (!cab_records_find (records, id, strlen (id), &index))
+    return FALSE;
+  CabRecord record;
+  cab_records_get (records, index, &record);
+  atomic_store (&node->date, record.date);
+  atomic_store (&node->expires, record.expires);
+  atomic_store (&node->downloadable, record.downloadable);
+  return TRUE;
+}
+
+/* With ESTALE the kernel looks the name up once more, and finds that it is gone. */
+static void get_attributes_if_there (CabFs *fs, fuse_req_t req, CabNode *node, const CabRecords *records) {
+  if (is_still_there (node, records))
+    get_attributes (fs, req, node);
+  else
+    fuse_reply_err (req, ESTALE);
+}
+
+static void on_expired_cabs (gpointer data, const CabListing *listing, const GError *error) {
+  CabCall *call = data;
+  fuse_req_t req = cab_call_take (call);
+  if (req != NULL && error == NULL)
+    get_attributes_if_there (call->fs, req, call->node, listing->records);
+  else if (req != NULL)
+    cab_reply_error (req, call->operation, call->node, NULL, error);
+  cab_call_free (call);
+}
+
+void cab_op_getattr (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info) {
+  CabFs *fs = fuse_req_userdata (req);
+  g_autoptr (CabNode) node = cab_tree_get (fs->tree, ino);
+  if (node == NULL) {
+    fuse_reply_err (req, ESTALE);
+    return;
+  }
+  gboolean listed = (node->kind == CAB_NODE_CAB || node->kind == CAB_NODE_OPEN) && !is_open (fs, node);
+  CabListing listing;
+  CabScope scope = listed ? cab_node_scope (node) : (CabScope){0};
+  if (!listed || !cab_cache_peek_list (fs->cache, &scope, CAB_REACH_LOCAL, &listing)) {
+    get_attributes (fs, req, node);
+    return;
+  }
+  g_autoptr (CabRecords) records = listing.records;
+  CabReach reach = listing.expired ? cab_fs_reach (fs, req) : CAB_REACH_LOCAL;
+  if (reach == CAB_REACH_NETWORK)
+    cab_cache_list (fs->cache, &scope, reach, on_expired_cabs, cab_call_new (req, "stat", node, NULL));
+  else
+    get_attributes_if_there (fs, req, node, records);
 }

@@ -8,8 +8,10 @@
 #include <fuse_lowlevel.h>
 
 #include "cache/cache.h"
+#include "fs/budget.h"
 #include "fs/dir.h"
 #include "fs/errors.h"
+#include "fs/missing.h"
 #include "fs/notify.h"
 #include "fs/ops.h"
 #include "fs/park.h"
@@ -18,17 +20,23 @@
 #include "fs/tree.h"
 
 struct CabFs {
+  /* Another one after cab_fs_change(): who needs two things of it takes the pointer once. */
+  const CabFsOptions *_Atomic options;
+  char **_Atomic configured; /* applicationIds that are listed, sorted; those of before are in `outdated` */
+  _Atomic double ttl;        /* seconds the kernel may keep names and attributes */
+  atomic_uint changes;       /* of `options` so far */
+  GPtrArray *outdated;       /* lock: of char **, owned */
+
   CabCache *cache; /* all set before the first operation */
-  const CabFsOptions *options;
   CabTree *tree;
   CabReached *reached;
+  CabMissing *missing;
   CabProducts *products; /* asked for only with `discover` */
   CabPark *park;
   CabNotify *notify;
   CabErrors *errors;
-  char **configured; /* applicationIds that are listed, sorted */
+  CabBudget *budget;
   struct timespec started;
-  double ttl; /* seconds the kernel may keep names and attributes */
   void (*waits) (gpointer data); /* or NULL */
   gpointer waits_data;
 
@@ -42,6 +50,7 @@ typedef struct {
   CabNode *node;
   CabContent *content; /* or */
   GBytes *text;        /* of a stack trace, or of our state */
+  char *program;       /* whose budget it is that pays, or NULL */
   int backing;         /* passthrough.h */
 } CabFile;
 
@@ -56,6 +65,9 @@ typedef struct {
   char *name;            /* in that directory, or NULL */
   struct fuse_file_info info;
   CabReach reach; /* of a lookup or a size: how far it may go */
+  char *program;  /* whose budget it is that pays, or NULL; */
+  gboolean spent; /* and that there is none left */
+  guint64 here;   /* of a list of members: bytes of the CAB that were here before */
 } CabCall;
 
 /* Parks @req.  @name may be NULL. */
@@ -75,11 +87,26 @@ void cab_call_fail (CabCall *call, const GError *error);
 void cab_reply_error (fuse_req_t req, const char *operation, const CabNode *node, const char *name,
                       const GError *error);
 
+/* @operation has succeeded on @node, or on @name in it, which may be NULL: what failed there before is settled, and so is
+ * what comes before that operation, in this order: "lookup", "stat", "open", "read"; and "list". */
+void cab_fs_settle (CabFs *fs, const char *operation, const CabNode *node, const char *name);
+
 /* How far the caller of @req may have us go: CAB_REACH_LOCAL for programs of the `deny` list. */
 CabReach cab_fs_reach (CabFs *fs, fuse_req_t req);
 
-/* The same for bytes of the CAB that @node is, or is in: one that is not downloadable is not asked for. */
-CabReach cab_fs_reach_bytes (CabFs *fs, fuse_req_t req, const CabNode *node);
+/* Whose budget pays for bytes. */
+typedef struct {
+  char program[CAB_PROGRAM_SIZE]; /* "": nobody's */
+  gboolean spent;                 /* there is none left */
+} CabPayer;
+
+/* The same for bytes of the CAB that @node is, or is in: one that is not downloadable is not asked for, nor any for a
+ * program that has had what `budget` allows.  @payer is for the call that it becomes: cab_call_set_payer(). */
+CabReach cab_fs_reach_bytes (CabFs *fs, fuse_req_t req, const CabNode *node, CabPayer *payer);
+void cab_call_set_payer (CabCall *call, const CabPayer *payer);
+
+/* @program, unless it is NULL, has had @bytes downloaded. */
+void cab_fs_charge (CabFs *fs, const char *program, guint64 bytes);
 
 /* --- attributes (attr.c) --- */
 
@@ -108,14 +135,20 @@ gboolean cab_fs_is_listed (CabFs *fs, const char *application);
 
 /* Replies to a lookup: with the node of @seed, or that there is none, which may be believed for @timeout seconds. */
 void cab_reply_node (CabFs *fs, fuse_req_t req, CabNode *parent, const CabNodeSeed *seed);
-void cab_reply_missing (CabFs *fs, fuse_req_t req, double timeout);
+void cab_reply_missing (CabFs *fs, fuse_req_t req, const CabNode *parent, const char *name, double timeout);
 
-/* What can never be there, and what is not there now: seconds. */
+/* What can never be there, what is not there now, and what is answered from memory and may be there once a listing was
+ * asked for again: seconds. */
 #define CAB_NEVER_S   3600.0
 #define CAB_MISSING_S 30.0
+#define CAB_ABSENT_S  0.0
 
 /* Replies to an opendir.  @dir is taken over; @version: another one whenever the entries are other ones. */
 void cab_reply_dir (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabDir *dir, guint64 version);
+
+/* Forgets the listing that @node is, or stands in; of the root, all.  @done, which may be NULL, runs
+ * when the kernel has forgotten too. */
+void cab_fs_refresh (CabFs *fs, CabNode *node, void (*done) (gpointer data), gpointer data);
 
 /* Within an open CAB (ops-member.c): lookup, opendir, open of a member, and the size of one that its archive does not
  * tell the size of. */
@@ -143,6 +176,9 @@ void cab_op_releasedir (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *i
 void cab_op_open (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info);
 void cab_op_read (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *info);
 void cab_op_release (fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *info);
+void cab_op_ioctl (fuse_req_t req, fuse_ino_t ino, unsigned int command, void *argument,
+                   struct fuse_file_info *info, unsigned flags, const void *in, size_t in_size,
+                   size_t out_size);
 void cab_op_getxattr (fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
 void cab_op_listxattr (fuse_req_t req, fuse_ino_t ino, size_t size);
 

@@ -84,7 +84,7 @@ void cab_state_lookup (CabFs *fs, fuse_req_t req, CabNode *node, const char *nam
       cab_reply_node (fs, req, node, &seed);
       return;
     }
-  cab_reply_missing (fs, req, CAB_NEVER_S);
+  cab_reply_missing (fs, req, node, name, CAB_NEVER_S);
 }
 
 void cab_state_opendir (CabFs *fs, fuse_req_t req, CabNode *node, struct fuse_file_info *info) {

@@ -6,12 +6,16 @@
 #include <string.h>
 
 #include "client/times.h"
+#include "fs/errmap.h"
 #include "fs/ops-private.h"
 
 #define PREFIX "user.cabfs."
 
 /* The kernel's bound on a name. */
 #define NAME_MAX_LEN 255
+
+/* What services say can be long, and some programs give a value no more room. */
+#define ERROR_MAX_LEN 4000
 
 /* The attributes of one node, as name, value, name, value, …: names without the prefix. */
 typedef struct {
@@ -42,8 +46,8 @@ static void add_number (Attributes *self, const char *name, guint64 number) {
 
 static void add_field (gpointer data, const char *name, const char *value) {
   /* What we say of it a row must not say of itself, not even where we do not know. */
-  static const char *const ours[] = {"state", "expires", "date",     "etag",    "md5", "kind",
-                                     "stale", "cabs",    "failures", "skipped", NULL};
+  static const char *const ours[] = {"state", "expires", "date",     "etag",    "md5",   "kind",
+                                     "stale", "cabs",    "failures", "skipped", "error", NULL};
   if (!g_strv_contains (ours, name))
     add (data, name, value);
 }
@@ -115,6 +119,49 @@ static void add_listing (Attributes *self, CabFs *fs, CabNode *node, const char 
     add_number (self, "skipped", cab_records_skipped (records));
 }
 
+/* --- why it failed ------------------------------------------------------------------------------------------ */
+
+/* "time=2026-11-21T16:40:00Z errno=EIO operation=read … message=…": what is not known is left out; the message is last,
+ * for it has blanks. */
+static void add_failure (Attributes *self, const CabFailure *failure, const char *name) {
+  g_autofree char *when = cab_time_format_iso (failure->time);
+  g_autoptr (GString) text = g_string_new (NULL);
+  g_string_append_printf (text, "time=%s errno=%s operation=%s", when, failure->name, failure->operation);
+  if (name != NULL)
+    g_string_append_printf (text, " name=%s", name);
+  if (failure->status != 0)
+    g_string_append_printf (text, " status=%d", failure->status);
+  if (failure->code != NULL)
+    g_string_append_printf (text, " code=%s", failure->code);
+  if (failure->correlation != NULL)
+    g_string_append_printf (text, " correlation-id=%s", failure->correlation);
+  g_string_append_printf (text, " message=%s", failure->message);
+  if (text->len > ERROR_MAX_LEN)
+    g_string_truncate (text, ERROR_MAX_LEN);
+  add (self, "error", text->str);
+}
+
+/* Of what the services list: nobody need have been told of it, where there was an older list to show. */
+static CabFailure *failure_of_listing (CabFs *fs, CabNode *node) {
+  CabScope scope = cab_node_scope (node);
+  gint64 when;
+  g_autoptr (GError) error = cab_cache_list_failure (fs->cache, &scope, &when);
+  return error != NULL ? cab_failure_new (when, "list", "", cab_errno_from_error (error), error) : NULL;
+}
+
+static void add_error (Attributes *self, CabFs *fs, CabNode *node) {
+  gboolean listing = node->kind == CAB_NODE_APPLICATION || node->kind == CAB_NODE_FAILURE;
+  g_autofree char *path = cab_node_path (node);
+  g_autoptr (CabFailure) listed = listing ? failure_of_listing (fs, node) : NULL;
+  g_autoptr (CabFailure) found = cab_errors_find (fs->errors, path);
+  /* Where a list comes from the services, the listing knows best whether that is so still. */
+  gboolean other = found != NULL && !(listing && strcmp (found->operation, "list") == 0);
+  if (listed != NULL && (!other || found->time < listed->time))
+    add_failure (self, listed, NULL);
+  else if (other)
+    add_failure (self, found, strlen (found->path) > strlen (path) ? strrchr (found->path, '/') + 1 : NULL);
+}
+
 static Attributes attributes_of (CabFs *fs, CabNode *node) {
   Attributes self = {g_ptr_array_new_with_free_func (g_free)};
   switch (node->kind) {
@@ -150,6 +197,7 @@ static Attributes attributes_of (CabFs *fs, CabNode *node) {
   case CAB_NODE_STATE_FILE:
     break;
   }
+  add_error (&self, fs, node);
   return self;
 }
 

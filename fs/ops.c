@@ -36,18 +36,25 @@ static char **configured_names (const CabFsOptions *options) {
   return (char **) g_ptr_array_free (names, FALSE);
 }
 
+static double kernel_ttl (const CabFsOptions *options) {
+  return (double) MIN (options->listing_ttl_s, TTL_MAX_S);
+}
+
 CabFs *cab_fs_new (CabCache *cache, const CabFsOptions *options) {
   CabFs *self = g_new0 (CabFs, 1);
   self->cache = cache;
-  self->options = options;
+  atomic_init (&self->options, options);
+  atomic_init (&self->configured, configured_names (options));
+  atomic_init (&self->ttl, kernel_ttl (options));
+  self->outdated = g_ptr_array_new_with_free_func ((GDestroyNotify) g_strfreev);
   self->tree = cab_tree_new ();
   self->reached = cab_reached_new ();
+  self->missing = cab_missing_new ();
   self->products = cab_products_new (cache);
   self->park = cab_park_new ();
   self->errors = cab_errors_new ();
-  self->configured = configured_names (options);
+  self->budget = cab_budget_new ();
   clock_gettime (CLOCK_REALTIME, &self->started);
-  self->ttl = (double) MIN (options->listing_ttl_s, TTL_MAX_S);
   pthread_mutex_init (&self->lock, NULL);
   self->open_files = g_hash_table_new_full (NULL, NULL, cab_file_free, NULL);
   self->open_dirs = g_hash_table_new_full (NULL, NULL, (GDestroyNotify) cab_dir_free, NULL);
@@ -58,6 +65,10 @@ void cab_fs_attach (CabFs *self, struct fuse_session *se) {
   self->notify = cab_notify_new (se);
 }
 
+void cab_fs_detach (CabFs *self) {
+  cab_notify_free (g_steal_pointer (&self->notify));
+}
+
 void cab_fs_set_waits_func (CabFs *self, void (*func) (gpointer data), gpointer data) {
   self->waits = func;
   self->waits_data = data;
@@ -66,25 +77,54 @@ void cab_fs_set_waits_func (CabFs *self, void (*func) (gpointer data), gpointer 
 void cab_fs_free (CabFs *self) {
   if (self == NULL)
     return;
-  cab_notify_free (self->notify);
+  cab_fs_detach (self);
   cab_park_free (self->park);
   g_hash_table_unref (self->open_files);
   g_hash_table_unref (self->open_dirs);
   cab_tree_free (self->tree);
   cab_reached_free (self->reached);
+  cab_missing_free (self->missing);
   cab_products_free (self->products);
   cab_errors_free (self->errors);
+  cab_budget_free (self->budget);
   g_strfreev (self->configured);
+  g_ptr_array_unref (self->outdated);
   pthread_mutex_destroy (&self->lock);
   g_free (self);
 }
 
+/* The kernel may know the names for a while yet: what they are taken for is another thing at once. */
+static void set_families (CabFs *self) {
+  g_autoptr (CabNode) root = cab_tree_root (self->tree);
+  g_autoptr (GArray) inodes = cab_tree_known (self->tree, root);
+  for (guint i = 0; i < inodes->len; i++) {
+    g_autoptr (CabNode) node = cab_tree_get (self->tree, g_array_index (inodes, guint64, i));
+    if (node != NULL && node->kind == CAB_NODE_APPLICATION)
+      atomic_store (&node->family, cab_fs_family_of (self, node->name));
+  }
+}
+
+void cab_fs_change (CabFs *self, const CabFsOptions *options) {
+  atomic_store (&self->options, options);
+  atomic_store (&self->ttl, kernel_ttl (options));
+  char **before = atomic_exchange (&self->configured, configured_names (options));
+  {
+    CAB_LOCK_SCOPE (&self->lock);
+    g_ptr_array_add (self->outdated, before);
+  }
+  atomic_fetch_add (&self->changes, 1);
+  set_families (self);
+  g_autoptr (CabNode) root = cab_tree_root (self->tree);
+  cab_fs_refresh (self, root, NULL, NULL);
+}
+
 const char *cab_fs_family_of (CabFs *fs, const char *application) {
-  for (guint i = 0; i < fs->options->n_applications; i++)
-    if (strcmp (fs->options->applications[i].id, application) == 0)
-      return fs->options->applications[i].family;
+  const CabFsOptions *options = fs->options;
+  for (guint i = 0; i < options->n_applications; i++)
+    if (strcmp (options->applications[i].id, application) == 0)
+      return options->applications[i].family;
   const char *family = cab_products_family (fs->products, application);
-  return family != NULL ? family : fs->options->default_family;
+  return family != NULL ? family : options->default_family;
 }
 
 gboolean cab_fs_is_listed (CabFs *fs, const char *application) {
@@ -114,6 +154,7 @@ void cab_call_free (CabCall *call) {
   g_assert (call->parked == NULL);
   cab_node_unref (call->node);
   g_free (call->name);
+  g_free (call->program);
   g_free (call);
 }
 
@@ -127,21 +168,39 @@ static gboolean is_undownloadable (const CabNode *node) {
 void cab_call_fail (CabCall *call, const GError *error) {
   fuse_req_t req = cab_call_take (call);
   g_autoptr (GError) reason = NULL;
-  if (g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED) && is_undownloadable (call->node))
+  gboolean denied = g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED);
+  if (denied && is_undownloadable (call->node))
     reason =
         g_error_new (CAB_ERROR, CAB_ERROR_DENIED, "the service lists it as not downloadable for this account");
+  else if (denied && call->spent)
+    reason = g_error_new (CAB_ERROR, CAB_ERROR_SPENT,
+                          "%s has had downloaded what it may in a minute (key budget)", call->program);
   if (req != NULL)
     cab_reply_error (req, call->operation, call->node, call->name, reason != NULL ? reason : error);
   cab_call_free (call);
+}
+
+static char *path_in (const CabNode *node, const char *name) {
+  g_autofree char *directory = cab_node_path (node);
+  return g_strconcat (directory, name != NULL && node->parent != NULL ? "/" : "", name, NULL);
+}
+
+void cab_fs_settle (CabFs *fs, const char *operation, const CabNode *node, const char *name) {
+  static const char *const order[] = {"list", "read", "open", "stat", "lookup", NULL};
+  if (G_LIKELY (cab_errors_are_settled (fs->errors)))
+    return;
+  guint from = 0;
+  while (strcmp (order[from], operation) != 0)
+    from++;
+  g_autofree char *path = path_in (node, name);
+  cab_errors_settle (fs->errors, path, order + from);
 }
 
 void cab_reply_error (fuse_req_t req, const char *operation, const CabNode *node, const char *name,
                       const GError *error) {
   CabFs *fs = fuse_req_userdata (req);
   int number = cab_errno_from_error (error);
-  g_autofree char *directory = cab_node_path (node);
-  const char *slash = name != NULL && node->parent != NULL ? "/" : "";
-  g_autofree char *path = g_strconcat (directory, slash, name, NULL);
+  g_autofree char *path = path_in (node, name);
   /* That something is not there, or that the mount ends, is no failure of ours. */
   gboolean quiet = number == ENOENT || number == EINTR;
   g_log (G_LOG_DOMAIN, quiet ? G_LOG_LEVEL_INFO : G_LOG_LEVEL_WARNING, "%s %s: %s (%s)", operation, path,
@@ -186,8 +245,41 @@ CabReach cab_fs_reach (CabFs *fs, fuse_req_t req) {
   return last.reach;
 }
 
-CabReach cab_fs_reach_bytes (CabFs *fs, fuse_req_t req, const CabNode *node) {
-  return is_undownloadable (node) ? CAB_REACH_LOCAL : cab_fs_reach (fs, req);
+/* --- programs that may cause only so much ------------------------------------------------------------------- */
+
+void cab_fs_charge (CabFs *fs, const char *program, guint64 bytes) {
+  if (program != NULL)
+    cab_budget_charge (fs->budget, program, bytes, g_get_monotonic_time ());
+}
+
+static gboolean is_spent (CabFs *fs, const char *program, guint64 budget) {
+  guint64 spent = cab_budget_spent (fs->budget, program, g_get_monotonic_time ());
+  if (spent < budget)
+    return FALSE;
+  if (cab_budget_is_news (fs->budget, program))
+    g_warning ("budget: %s has had %" G_GUINT64_FORMAT
+               " bytes downloaded within a minute, of %" G_GUINT64_FORMAT
+               " it may; until that is over it can open only CABs that are in the cache (key budget, "
+               "cabfs.conf(5); this is said once)",
+               program, spent, budget);
+  return TRUE;
+}
+
+CabReach cab_fs_reach_bytes (CabFs *fs, fuse_req_t req, const CabNode *node, CabPayer *payer) {
+  const struct fuse_ctx *who = fuse_req_ctx (req);
+  guint64 budget = fs->options->budget;
+  CabReach reach = is_undownloadable (node) ? CAB_REACH_LOCAL : cab_fs_reach (fs, req);
+  *payer = (CabPayer){0};
+  if (budget == 0 || reach == CAB_REACH_LOCAL || node->kind == CAB_NODE_TRACE)
+    return reach;
+  cab_program_of (who->pid, who->uid, payer->program);
+  payer->spent = is_spent (fs, payer->program, budget);
+  return payer->spent ? CAB_REACH_LOCAL : reach;
+}
+
+void cab_call_set_payer (CabCall *call, const CabPayer *payer) {
+  call->program = payer->program[0] != '\0' ? g_strdup (payer->program) : NULL;
+  call->spent = payer->spent;
 }
 
 /* --- operations without a home ------------------------------------------------------------------------------ */
@@ -228,6 +320,7 @@ static const struct fuse_lowlevel_ops operations = {
     .open = cab_op_open,
     .read = cab_op_read,
     .release = cab_op_release,
+    .ioctl = cab_op_ioctl,
     .statfs = op_statfs,
     .getxattr = cab_op_getxattr,
     .listxattr = cab_op_listxattr,

@@ -24,6 +24,10 @@ CabFs *cab_fs_new (CabCache *cache, const CabFsOptions *options);
 /* For notifications: @se must be there until cab_fs_free(). */
 void cab_fs_attach (CabFs *self, struct fuse_session *se);
 
+/* Nothing is said to the kernel any more.  When the cache was stopped, and before the session is unmounted, which closes
+ * what notifications are written to. */
+void cab_fs_detach (CabFs *self);
+
 /* @func is called whenever a request begins to wait, on any thread.  Before the first operation. */
 void cab_fs_set_waits_func (CabFs *self, void (*func) (gpointer data), gpointer data);
 
@@ -35,6 +39,10 @@ char *cab_fs_headline (CabFs *self);
 
 /* The cache was stopped, so nothing is parked; files and directories that were left open are closed. */
 void cab_fs_free (CabFs *self);
+
+/* From now on @options counts: what is listed, how, and for whom.  Owner, modes and whether there are open CABs at all
+ * stay.  What was listed is asked for again.  @options must outlive the CabFs, and so must those before.  Any thread. */
+void cab_fs_change (CabFs *self, const CabFsOptions *options);
 
 /* The operation table, static; the user data of the session is the CabFs. */
 const struct fuse_lowlevel_ops *cab_fs_operations (void);

@@ -30,6 +30,7 @@ typedef struct {
   CabMembersShown members;        /* `members`: found by name only, listed too, or not there [3] */
   gboolean hide_undownloadable;   /* `undownloadable=hide`: not listed, ENOENT by name [3] */
   char **deny;                    /* NULL-terminated names as in /proc/PID/comm; never NULL [3] */
+  guint64 budget;                 /* `budget`: bytes a program may have downloaded in a minute; 0: any [3] */
   char *default_family;           /* `family`: of an applicationId that is not listed [3] */
   gboolean discover;              /* the products that the services enumerate are listed too [3] */
   CabFsApplication *applications; /* listed ones, in the order of the configuration, without duplicates */

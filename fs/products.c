@@ -141,6 +141,12 @@ void cab_products_ask (CabProducts *self, CabReach reach, void (*done) (gpointer
   round_leave (round);
 }
 
+void cab_products_retry (CabProducts *self) {
+  CAB_LOCK_SCOPE (&self->lock);
+  for (guint i = 0; i < N_LISTS; i++)
+    self->lists[i].not_before_us = 0;
+}
+
 /* --- what is known ------------------------------------------------------------------------------------------ */
 
 static char **ids_of (const CabRecords *records) {

@@ -27,6 +27,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabProducts, cab_products_free)
  * call returns.  A list that failed is not asked for again for a minute. */
 void cab_products_ask (CabProducts *self, CabReach reach, void (*done) (gpointer data), gpointer data);
 
+/* Lists that failed may be asked for at once. */
+void cab_products_retry (CabProducts *self);
+
 /* The applicationIds of the lists as they are now, sorted, each once. */
 char **cab_products_list (CabProducts *self);
 

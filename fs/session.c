@@ -144,7 +144,7 @@ gboolean cab_session_check_mountpoint (const char *path, GError **error) {
 
 /* --- signals ------------------------------------------------------------------------------------------------- */
 
-static const int end_signals[] = {SIGTERM, SIGINT, SIGHUP};
+static const int end_signals[] = {SIGTERM, SIGINT};
 static CabSession *signalled; /* set while handlers are installed */
 
 static void on_end_signal (int number) {

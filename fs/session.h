@@ -2,8 +2,8 @@
  *
  * Life: new, mount, run, unmount, free.  Between unmount and free whoever keeps requests answers them: a request must
  * not outlive the session.
- * Threads: all calls on the main thread.  SIGTERM, SIGINT, SIGHUP and SIGUSR1 must be blocked in every other thread, so that
- * they reach cab_session_run().
+ * Threads: all calls on the main thread.  SIGTERM, SIGINT and SIGUSR1 must be blocked in every other thread, so that they
+ * reach cab_session_run().
  *
  * SPDX-License-Identifier: MIT
  */

@@ -93,6 +93,20 @@ CabNode *cab_tree_get (CabTree *self, guint64 ino) {
   return node;
 }
 
+GArray *cab_tree_known (CabTree *self, const CabNode *directory) {
+  GArray *inodes = g_array_new (FALSE, FALSE, sizeof (guint64));
+  CAB_LOCK_SCOPE (&self->lock);
+  GHashTableIter iter;
+  gpointer value;
+  g_hash_table_iter_init (&iter, self->nodes);
+  while (g_hash_table_iter_next (&iter, NULL, &value)) {
+    const CabNode *node = value;
+    if (directory == NULL || node == directory || node->parent == directory)
+      g_array_append_val (inodes, node->ino);
+  }
+  return inodes;
+}
+
 /* What is known now of a node that was there. */
 static void update (CabNode *node, const CabNodeSeed *seed) {
   if (seed->kind >= CAB_NODE_CAB) {

@@ -87,6 +87,9 @@ guint64 cab_tree_count (CabTree *self);
 /* The node of a number the kernel has; NULL if there is none. */
 CabNode *cab_tree_get (CabTree *self, guint64 ino);
 
+/* The numbers, guint64, of @directory and of what the kernel knows in it; with NULL, of all that it knows. */
+GArray *cab_tree_known (CabTree *self, const CabNode *directory);
+
 /* What a new node is made from. */
 typedef struct {
   CabNodeKind kind;

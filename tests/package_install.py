@@ -100,6 +100,8 @@ def check_as_user(tree, emulator, text):
     (home / "cabs").mkdir()
     tree.run("chown", "-R", f"{USER}:", f"/home/{USER}")
     inside = pathlib.Path("/home", USER, "cabs")
+    found = tree.run("cabfsctl", "check", ACCOUNT, user=USER)
+    check("can be read" in found, found)
     with mounted(tree, inside, "cabfs", ACCOUNT, inside, user=USER):
         members = 0
         for cab in emulator.cabs():
@@ -109,6 +111,9 @@ def check_as_user(tree, emulator, text):
                 dump = tree.run("head", "-c", "4", f"{path}.d/minidump.mdmp", user=USER)
                 check(dump == "MDMP", f"{path}.d/minidump.mdmp begins with {dump!r}")
                 members += 1
+        tree.run("cabfsctl", "fetch", inside, user=USER)
+        state = tree.run("cabfsctl", "status", inside, user=USER)
+        check(state.startswith(f"{ACCOUNT}: cabfs "), state)
         check(members > 0, "no CAB of the sample shows a minidump: cabfs-unpack does not work where it is installed")
 
 

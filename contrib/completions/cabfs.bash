@@ -37,7 +37,7 @@ _cabfs_words() {
   sizes=*) printf 'sizes=%s\n' exact lazy ;;
   allow-http=*) printf 'allow-http=%s\n' yes no ;;
   log-level=*) printf 'log-level=%s\n' error warning info debug ;;
-  *) printf '%s\n' tenant= client-id= client-secret-file= client-certificate-file= federated-token-file= managed-identity= token-command= token-file= desktop= driver= store= account-families= discover= family= days= start-date= end-date= listing-ttl= undownloadable= members= member-limit= sizes= deny= cache-dir= cache-size= cache-free= keep= read-ahead= api-url= login-url= managed-identity-url= token-version= blob-hosts= allow-http= ca-file= proxy= connections= api-connections= size-connections= timeout= retries= log-level= allow_other allow_root auto_unmount noauto_unmount uid= gid= umask= fsname= subtype= debug default_permissions ;;
+  *) printf '%s\n' tenant= client-id= client-secret-file= client-certificate-file= federated-token-file= managed-identity= token-command= token-file= desktop= driver= store= account-families= discover= family= days= start-date= end-date= listing-ttl= undownloadable= members= member-limit= sizes= deny= budget= cache-dir= cache-size= cache-free= keep= read-ahead= api-url= login-url= managed-identity-url= token-version= blob-hosts= allow-http= ca-file= proxy= connections= api-connections= size-connections= timeout= retries= log-level= allow_other allow_root auto_unmount noauto_unmount uid= gid= umask= fsname= subtype= debug default_permissions ;;
   esac
 }
 
@@ -101,3 +101,51 @@ _cabfs() {
 }
 
 complete -F _cabfs cabfs
+
+# The command, which is the first word that is no option.
+_cabfsctl() {
+  local cur=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} line=${COMP_LINE:0:COMP_POINT} before word
+  word=${line##*[[:blank:]]}
+  before=${line%"$word"}
+  before=${before%"${before##*[![:blank:]]}"}
+  before=${before##*[[:blank:]]}
+  COMPREPLY=()
+  if ((COMP_CWORD == 1)); then
+    mapfile -t COMPREPLY < <(compgen -W 'check fetch purge refresh status -h --help -V --version' -- "$cur")
+    return
+  fi
+  case $before in
+  -c | --config | -o | --options)
+    _cabfs
+    return
+    ;;
+  esac
+  case $word in
+  --config=* | --options=*)
+    _cabfs
+    return
+    ;;
+  -*)
+    case $command in
+    check) mapfile -t COMPREPLY < <(compgen -W '-c --config= -o --options=' -- "$cur") ;;
+    fetch) mapfile -t COMPREPLY < <(compgen -W '-j --jobs=' -- "$cur") ;;
+    purge) mapfile -t COMPREPLY < <(compgen -W '-c --config= -o --options= -e --expired -a --all' -- "$cur") ;;
+    status) mapfile -t COMPREPLY < <(compgen -W '-w --watch -J --json' -- "$cur") ;;
+    esac
+    return
+    ;;
+  esac
+  case $command in
+  check | purge) mapfile -t COMPREPLY < <(compgen -W "$(_cabfs_accounts)" -- "$cur") ;;
+  status)
+    compopt -o filenames 2>/dev/null
+    mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+    ;;
+  fetch | refresh)
+    compopt -o filenames 2>/dev/null
+    mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+    ;;
+  esac
+}
+
+complete -F _cabfsctl cabfsctl

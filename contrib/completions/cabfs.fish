@@ -60,6 +60,7 @@ function __cabfs_words
         listing-ttl= \
         member-limit= \
         deny= \
+        budget= \
         cache-dir= \
         cache-size= \
         cache-free= \
@@ -119,3 +120,26 @@ complete -c cabfs -s h -l help -d 'print this text'
 complete -c cabfs -s V -l version -d 'print the version'
 complete -c cabfs -n 'test (__cabfs_position) = 0' -a '(__cabfs_accounts)' -d Account
 complete -c cabfs -n 'test (__cabfs_position) = 1' -a '(__fish_complete_directories)'
+
+complete -c cabfsctl -f
+complete -c cabfsctl -n __fish_use_subcommand -a check -d 'say whether CABs of an account can be read, and if not, why'
+complete -c cabfsctl -n '__fish_seen_subcommand_from check' -a '(__cabfs_accounts)' -d Account
+complete -c cabfsctl -n '__fish_seen_subcommand_from check' -s c -l config -r -F -d 'configuration instead of ~/.config/cabfs/cabfs.conf or /etc/cabfs/cabfs.conf'
+complete -c cabfsctl -n '__fish_seen_subcommand_from check' -s o -l options -x -a '(__fish_complete_list , __cabfs_words)' -d 'keys of cabfs.conf(5) and mount options, as the mount has them'
+complete -c cabfsctl -n __fish_use_subcommand -a fetch -d 'bring files or directories of a mount into the cache'
+complete -c cabfsctl -n '__fish_seen_subcommand_from fetch' -F
+complete -c cabfsctl -n '__fish_seen_subcommand_from fetch' -s j -l jobs -x -d 'files at a time: 4'
+complete -c cabfsctl -n __fish_use_subcommand -a purge -d 'remove cached CABs of an account'
+complete -c cabfsctl -n '__fish_seen_subcommand_from purge' -a '(__cabfs_accounts)' -d Account
+complete -c cabfsctl -n '__fish_seen_subcommand_from purge' -s c -l config -r -F -d 'configuration instead of ~/.config/cabfs/cabfs.conf or /etc/cabfs/cabfs.conf'
+complete -c cabfsctl -n '__fish_seen_subcommand_from purge' -s o -l options -x -a '(__fish_complete_list , __cabfs_words)' -d 'keys of cabfs.conf(5) and mount options, as the mount has them'
+complete -c cabfsctl -n '__fish_seen_subcommand_from purge' -s e -l expired -d 'what has expired or was kept long enough (the default)'
+complete -c cabfsctl -n '__fish_seen_subcommand_from purge' -s a -l all -d 'all CABs, and the lists'
+complete -c cabfsctl -n __fish_use_subcommand -a refresh -d 'have lists of a mount asked for anew'
+complete -c cabfsctl -n '__fish_seen_subcommand_from refresh' -F
+complete -c cabfsctl -n __fish_use_subcommand -a status -d 'show what a mount is doing'
+complete -c cabfsctl -n '__fish_seen_subcommand_from status' -a '(__fish_complete_directories)'
+complete -c cabfsctl -n '__fish_seen_subcommand_from status' -s w -l watch -d 'again and again, until Ctrl-C'
+complete -c cabfsctl -n '__fish_seen_subcommand_from status' -s J -l json -d 'status.json as it is'
+complete -c cabfsctl -s h -l help -d 'print this text'
+complete -c cabfsctl -s V -l version -d 'print the version'

@@ -7,7 +7,9 @@
 Every mount has a directory of its own, is always taken away, and its log is searched: for findings of the sanitizers, for
 secrets, and for words that a sound program does not say.
 """
+import contextlib
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -34,6 +36,9 @@ class MountError(Exception):
         super().__init__(f"cabfs ended with status {status}:\n{log}")
         self.status = status
         self.log = log
+
+
+REFRESH = 0x4301  # CABFS_IOC_REFRESH of fs/ioctl.h
 
 
 def is_mounted(path):
@@ -261,6 +266,21 @@ def read_at(path, off, length):
         return os.pread(fd, length, off)
     finally:
         os.close(fd)
+
+
+@contextlib.contextmanager
+def descriptor(path):
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def refresh(path):
+    """What @path stands in, or all for the mount point, is asked for again by who looks next."""
+    with descriptor(path) as fd:
+        fcntl.ioctl(fd, REFRESH)
 
 
 def tool(name):

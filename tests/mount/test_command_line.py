@@ -232,7 +232,7 @@ def running(place):
 
 
 @needs_fuse
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
 def test_signal(place, number):
     process = place.start('-f', '-o', 'log-level=info', 'contoso', 'mnt')
     wait_line(process, 'contoso is mounted at %s' % place.mountpoint)

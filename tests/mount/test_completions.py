@@ -91,6 +91,15 @@ def shell(request, home):
     ("cabfs -o days=3,members=vis", "ible"),
     ("cabfs -o days=3,allow_ot", "her"),
     ("cabfs --options=discover=y", "es"),
+    ("cabfsctl che", "ck"),
+    ("cabfsctl check con", "toso"),
+    ("cabfsctl check -c other.conf nor", "thwind"),
+    ("cabfsctl check -o members=vis", "ible"),
+    ("cabfsctl purge --al", "l"),
+    ("cabfsctl fetch --jo", "bs="),
+    ("cabfsctl fetch mov", "ie"),
+    ("cabfsctl status --wa", "tch"),
+    ("cabfsctl status mo", "untpoint/"),
 ])
 def test_shell(shell, line, words):
     shell.complete(line, re.escape(line) + r"[\x07\s]*" + words)
@@ -112,6 +121,12 @@ def test_choices(shell):
     ("cabfs -o members=", ["members=hidden", "members=off", "members=visible"]),
     ("cabfs -o days=3,members=vis", ["days=3,members=visible"]),
     ("cabfs -o days=3,allow_o", ["days=3,allow_other"]),
+    ("cabfsctl pu", ["purge"]),
+    ("cabfsctl purge con", ["contoso"]),
+    ("cabfsctl purge --a", ["--all"]),
+    ("cabfsctl check -c other.conf nor", ["northwind"]),
+    ("cabfsctl fetch mov", ["movie"]),
+    ("cabfsctl status mo", ["mountpoint/"]),
 ])
 def test_fish(home, line, found):
     need("shells", "fish")

@@ -57,7 +57,7 @@ class Load:
             assert self.mount.cab(cab).read_bytes() == self.truth[cab["id"]]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_under_load(emulator, mount, number):
     """A signal ends the mount at once, and what was written to the cache until then is right. [C6]"""
     load = Load(emulator, mount)

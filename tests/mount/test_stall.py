@@ -274,7 +274,7 @@ def park_everything(emulator, mount):
     return crowd, others
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_ended_by_signal(emulator, mount, number):
     """A signal ends the mount whatever waits there: those who wait get an error, and the place can be used again.
     [C6]"""

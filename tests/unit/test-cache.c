@@ -237,6 +237,111 @@ static void test_list_deadline (Fixture *f, gconstpointer unused) {
   g_assert_cmpuint (result.number, ==, 3);
 }
 
+static void ask (Fixture *f, Result *result) {
+  cab_cache_list (f->cache, f->scope, CAB_REACH_NETWORK, on_listing, result);
+}
+
+static void answer_list (guint n) {
+  g_autoptr (CabRecords) records = records_of (n);
+  fake_answer_list (fake_take (), records, NULL);
+}
+
+/* Whoever may ask waits for the services; who may not has what is known. */
+static void test_list_expired (Fixture *f, gconstpointer all) {
+  list_once (f, 3);
+  cab_cache_expire_list (f->cache, all != NULL ? NULL : f->scope);
+  list_known (f);
+  CabListing listing;
+  g_assert_false (cab_cache_peek_list (f->cache, f->scope, CAB_REACH_NETWORK, &listing));
+  g_assert_true (cab_cache_peek_list (f->cache, f->scope, CAB_REACH_LOCAL, &listing));
+  g_assert_true (listing.expired);
+  cab_records_unref (listing.records);
+  g_auto (Result) result = RESULT_INIT;
+  ask (f, &result);
+  g_assert_cmpuint (calls_of (&result), ==, 0);
+  answer_list (4);
+  wait_for (&result);
+  g_assert_cmpuint (result.number, ==, 4);
+  ask (f, &result);
+  g_assert_cmpuint (calls_of (&result), ==, 2);
+  g_assert_cmpuint (fake_count (FAKE_LIST), ==, 2);
+}
+
+/* What the last mount left on disk is expired with all the rest. */
+static void test_list_expired_on_disk (Fixture *f, gconstpointer unused) {
+  list_once (f, 3);
+  close_cache (f);
+  open_cache (f, 60000);
+  cab_cache_expire_list (f->cache, NULL);
+  g_auto (Result) result = RESULT_INIT;
+  ask (f, &result);
+  g_assert_cmpuint (calls_of (&result), ==, 0);
+  answer_list (4);
+  wait_for (&result);
+  g_assert_cmpuint (result.number, ==, 4);
+}
+
+/* An answer that was begun before is too old for who asks afterwards, and good enough for who asked before. */
+static void test_list_expired_in_flight (Fixture *f, gconstpointer unused) {
+  g_auto (Result) before = RESULT_INIT;
+  g_auto (Result) after = RESULT_INIT;
+  ask (f, &before);
+  FakeRequest *request = fake_take ();
+  cab_cache_expire_list (f->cache, f->scope);
+  ask (f, &after);
+  g_autoptr (CabRecords) records = records_of (3);
+  fake_answer_list (request, records, NULL);
+  wait_for (&before);
+  g_assert_cmpuint (before.number, ==, 3);
+  g_assert_cmpuint (calls_of (&after), ==, 0);
+  answer_list (4);
+  wait_for (&after);
+  g_assert_cmpuint (after.number, ==, 4);
+  g_assert_cmpuint (fake_count (FAKE_LIST), ==, 2);
+}
+
+/* No answer: the last good list, marked stale, for this one and for those who come next; until it is expired again. */
+static void test_list_expired_failure (Fixture *f, gconstpointer unused) {
+  g_autoptr (GError) error = g_error_new (CAB_ERROR, CAB_ERROR_FAILED, "no");
+  list_once (f, 3);
+  for (guint round = 1; round <= 2; round++) {
+    g_auto (Result) result = RESULT_INIT;
+    cab_cache_expire_list (f->cache, f->scope);
+    ask (f, &result);
+    g_test_expect_message (NULL, G_LOG_LEVEL_WARNING, "*the last good list is shown*");
+    fake_answer_list (fake_take (), NULL, error);
+    g_test_assert_expected_messages ();
+    wait_for (&result);
+    g_assert_no_error (result.error);
+    g_assert_cmpuint (result.number, ==, 3);
+    ask (f, &result);
+    g_assert_cmpuint (calls_of (&result), ==, 2);
+    g_assert_cmpuint (fake_count (FAKE_LIST), ==, 1 + round);
+  }
+  CabListing listing;
+  g_assert_true (cab_cache_peek_list (f->cache, f->scope, CAB_REACH_LOCAL, &listing));
+  g_assert_true (listing.stale);
+  cab_records_unref (listing.records);
+}
+
+/* The same where the services keep silent. */
+static void test_list_expired_deadline (Fixture *f, gconstpointer unused) {
+  list_once (f, 3);
+  close_cache (f);
+  open_cache (f, 300);
+  cab_cache_expire_list (f->cache, f->scope);
+  g_auto (Result) result = RESULT_INIT;
+  ask (f, &result);
+  wait_for (&result);
+  g_assert_no_error (result.error);
+  g_assert_cmpuint (result.number, ==, 3);
+  ask (f, &result);
+  g_assert_cmpuint (calls_of (&result), ==, 2);
+  answer_list (4);
+  ask (f, &result);
+  g_assert_cmpuint (result.number, ==, 4);
+}
+
 /* --- sizes ---------------------------------------------------------------------------------------------------- */
 
 static void ask_size (Fixture *f, const char *id, Result *result) {
@@ -741,6 +846,12 @@ int main (int argc, char **argv) {
   CACHE_TEST ("list/survives", test_list_survives);
   CACHE_TEST ("list/failure", test_list_failure);
   CACHE_TEST ("list/deadline", test_list_deadline);
+  CACHE_TEST ("list/expired", test_list_expired);
+  g_test_add ("/cache/list/expired-all", Fixture, GUINT_TO_POINTER (TRUE), set_up, test_list_expired, tear_down);
+  CACHE_TEST ("list/expired-on-disk", test_list_expired_on_disk);
+  CACHE_TEST ("list/expired-in-flight", test_list_expired_in_flight);
+  CACHE_TEST ("list/expired-failure", test_list_expired_failure);
+  CACHE_TEST ("list/expired-deadline", test_list_expired_deadline);
   CACHE_TEST ("size/alone", test_size_alone);
   CACHE_TEST ("size/second", test_size_second);
   CACHE_TEST ("size/walk", test_size_walk);

@@ -19,11 +19,12 @@ static void test_codes (void) {
   g_assert_cmpint (map (CAB_ERROR, CAB_ERROR_TIMEOUT), ==, ETIMEDOUT);
   g_assert_cmpint (map (CAB_ERROR, CAB_ERROR_CANCELLED), ==, EINTR);
   g_assert_cmpint (map (CAB_ERROR, CAB_ERROR_NO_SPACE), ==, ENOSPC);
+  g_assert_cmpint (map (CAB_ERROR, CAB_ERROR_SPENT), ==, EDQUOT);
 }
 
 static void test_others (void) {
   g_assert_cmpint (cab_errno_from_error (NULL), ==, 0);
-  g_assert_cmpint (map (CAB_ERROR, CAB_ERROR_NO_SPACE + 1), ==, EIO);
+  g_assert_cmpint (map (CAB_ERROR, CAB_ERROR_SPENT + 1), ==, EIO);
   g_assert_cmpint (map (CAB_ERROR, -1), ==, EIO);
   g_assert_cmpint (map (G_FILE_ERROR, G_FILE_ERROR_NOENT), ==, EIO);
 }

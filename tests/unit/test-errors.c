@@ -147,6 +147,60 @@ static void test_threads (void) {
   g_assert_cmpuint (cab_errors_count (errors), ==, 6000);
 }
 
+static void fail (CabErrors *errors, const char *operation, const char *path) {
+  cab_errors_add (errors, NOW, operation, path, EIO, NULL);
+}
+
+static void assert_found (CabErrors *errors, const char *path, const char *operation) {
+  g_autoptr (CabFailure) failure = cab_errors_find (errors, path);
+  g_assert_cmpstr (failure != NULL ? failure->operation : NULL, ==, operation);
+}
+
+/* What succeeded takes with it what it is made of, and nothing else. */
+static void test_settle (void) {
+  static const char *const opened[] = {"open", "stat", NULL};
+  g_autoptr (CabErrors) errors = cab_errors_new ();
+  g_assert_true (cab_errors_are_settled (errors));
+  fail (errors, "read", "/a");
+  fail (errors, "open", "/a");
+  fail (errors, "open", "/b");
+  fail (errors, "stat", "/a");
+  assert_found (errors, "/a", "stat");
+  cab_errors_settle (errors, "/a", opened);
+  assert_found (errors, "/a", "read");
+  assert_found (errors, "/b", "open");
+  g_assert_false (cab_errors_are_settled (errors));
+  static const char *const read[] = {"read", NULL};
+  cab_errors_settle (errors, "/a", read);
+  cab_errors_settle (errors, "/a", read);
+  cab_errors_settle (errors, "/b", opened);
+  assert_found (errors, "/a", NULL);
+  g_assert_true (cab_errors_are_settled (errors));
+  g_assert_cmpuint (cab_errors_count (errors), ==, 4);
+  /* Those that are pushed out count no more, settled or not. */
+  for (guint i = 0; i < 3 * CAB_ERRORS_KEPT; i++)
+    fail (errors, "read", i % 2 != 0 ? "/a" : "/b");
+  cab_errors_settle (errors, "/a", read);
+  g_assert_false (cab_errors_are_settled (errors));
+  cab_errors_settle (errors, "/b", read);
+  g_assert_true (cab_errors_are_settled (errors));
+}
+
+/* A directory tells of names in it that could not be looked up, and of nothing deeper. */
+static void test_lookups (void) {
+  g_autoptr (CabErrors) errors = cab_errors_new ();
+  fail (errors, "lookup", "/1/2");
+  fail (errors, "read", "/3/4");
+  fail (errors, "lookup", "/5");
+  assert_found (errors, "/1", "lookup");
+  assert_found (errors, "/1/2", "lookup");
+  assert_found (errors, "/", "lookup");
+  assert_found (errors, "/3", NULL);
+  assert_found (errors, "/1/", NULL);
+  g_autoptr (CabFailure) failure = cab_errors_find (errors, "/");
+  g_assert_cmpstr (failure->path, ==, "/5");
+}
+
 int main (int argc, char **argv) {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/errors/fields", test_fields);
@@ -155,5 +209,7 @@ int main (int argc, char **argv) {
   g_test_add_func ("/errors/newest-of-a-path", test_newest_of_a_path);
   g_test_add_func ("/errors/ring", test_ring);
   g_test_add_func ("/errors/threads", test_threads);
+  g_test_add_func ("/errors/settle", test_settle);
+  g_test_add_func ("/errors/lookups", test_lookups);
   return g_test_run ();
 }
