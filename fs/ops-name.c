@@ -92,7 +92,7 @@ static void on_hits (gpointer data, const CabListing *listing, const GError *err
   gboolean exists = error == NULL && cab_records_find (listing->records, call->name, strlen (call->name), NULL);
   fuse_req_t req = cab_call_take (call);
   CabNodeSeed seed = {.kind = CAB_NODE_FAILURE, .name = call->name};
-  if (!exists)
+  if (!exists && call->reach == CAB_REACH_NETWORK)
     cab_missing_add (call->fs->missing, call->node->name, call->name, g_get_monotonic_time ());
   if (req != NULL && exists)
     cab_reply_node (call->fs, req, call->node, &seed);

@@ -139,6 +139,7 @@ static void test_threads (void) {
     g_assert_cmpint (pthread_create (&threads[i], NULL, adder, errors), ==, 0);
   for (guint i = 0; i < 200; i++) {
     g_autoptr (CabFailure) failure = cab_errors_find (errors, "/t");
+    g_assert_true (failure == NULL || failure->number == EIO);
     cab_errors_each (errors, look, NULL);
   }
   for (guint i = 0; i < G_N_ELEMENTS (threads); i++)
