@@ -9,7 +9,12 @@ typedef struct {
   char *correlation;
 } CabErrorPrivate;
 
-/* GLib calls these for each error of the domain. */
+/* GLib's macro finds what is ours before the error itself, takes a const away, and calls three of these functions for
+ * each error of the domain. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wcast-align"
+#pragma GCC diagnostic ignored "-Wcast-qual"
+#pragma GCC diagnostic ignored "-Wnull-dereference"
 
 static void cab_error_private_init (CabErrorPrivate *self) {
   *self = (CabErrorPrivate){0};
@@ -24,12 +29,7 @@ static void cab_error_private_clear (CabErrorPrivate *self) {
   g_free (self->correlation);
 }
 
-/* GLib's macro finds them before the error itself, and takes a const away. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wcast-qual"
-#pragma GCC diagnostic ignored "-Wcast-align"
 G_DEFINE_EXTENDED_ERROR (CabError, cab_error)
-#pragma GCC diagnostic pop
 
 void cab_error_set_answer (GError *error, const CabErrorAnswer *answer) {
   g_assert (error->domain == CAB_ERROR);
@@ -47,6 +47,8 @@ CabErrorAnswer cab_error_answer (const GError *error) {
   const CabErrorPrivate *self = cab_error_get_private (error);
   return (CabErrorAnswer){self->status, self->code, self->correlation};
 }
+
+#pragma GCC diagnostic pop
 
 gpointer cab_error_errno (GError **error, const char *format, ...) {
   int saved = errno;

@@ -29,7 +29,7 @@ static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", 
 /* The largest in which it is not less than 1, when it is rounded. */
 static guint unit_of (guint64 bytes) {
   guint unit = 0;
-  for (double number = (double) bytes; number >= 1023.5 && unit + 1 < G_N_ELEMENTS (units); number /= 1024)
+  while (unit + 1 < G_N_ELEMENTS (units) && bytes >= (((guint64) 2047 << (10 * unit)) + 1) / 2) /* 1023.5 */
     unit++;
   return unit;
 }

@@ -20,6 +20,7 @@ from mount import Mount, Reader, errno_of, tool, wait_in_fuse, wait_until, withi
 KIB, MIB = 1 << 10, 1 << 20
 HEAD = 256 * KIB   # what the first request for a CAB brings
 AT = 64 * KIB      # where a stalled range stands
+CONNECTIONS = 16   # the default
 FILES = ["metrics", "status.json"]
 ALL = ["login", "hits", "details", "batch", "cabdownload", "blob-head", "blob-get"]
 
@@ -206,7 +207,7 @@ def test_cache(emulator, mount):
 
 
 def test_evicted(emulator, mount):
-    """What is removed to make room is counted; what is damaged too."""
+    """What is removed to make room is counted."""
     emulator.add_cabs(APP, FAILURE, count=6, size=4 * MIB)
     mounted = mount(cache_size="8M")
     for cab in emulator.cabs():
@@ -214,13 +215,21 @@ def test_evicted(emulator, mount):
     told = wait_until(lambda: status(mounted)["cache"]["evictedFiles"] >= 2 and status(mounted)["cache"],
                       "nothing is removed")
     assert told["evictedBytes"] >= 2 * 4 * MIB
+
+
+def test_damaged(emulator, mount):
+    """What is found damaged is counted."""
+    emulator.add_cabs(APP, FAILURE, count=2, size=MIB)
+    mounted = mount()
+    for cab in emulator.cabs():
+        mounted.verify(cab)
     mounted.unmount()
     for path in mounted.cache.glob("*Z/*.map"):
         path.write_bytes(b"nonsense")
     mounted.mount()
     for cab in emulator.cabs():
         mounted.verify(cab)
-    assert status(mounted)["cache"]["damaged"] == metrics(mounted)["cabfs_cache_damaged_files_total",] > 0
+    assert status(mounted)["cache"]["damaged"] == metrics(mounted)["cabfs_cache_damaged_files_total",] == 2
 
 
 # --- downloads ---------------------------------------------------------------------------------------------------
@@ -273,12 +282,14 @@ def test_waits_for_nothing(emulator, mount):
     readers = [Reader(read_whole, mounted.cab(cab)) for cab in emulator.cabs()]
     readers.append(Reader(os.listdir, mounted.path / APP))
     wait_in_fuse(readers)
+    wait_until(lambda: status(mounted)["waiting"] == len(readers), "not all that wait are told of")
+    emulator.wait_held(CONNECTIONS + 1)  # and the list: there are no more requests than that
     before = emulator.counters(cabs=False)["requests"]
     began = time.monotonic()
     for _ in range(10):
         assert status(mounted)["waiting"] == len(readers) == metrics(mounted)["cabfs_waiting_requests",]
         assert sorted(os.listdir(mounted.path / ".cabfs")) == FILES
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15  # they would wait for 20
     assert emulator.counters(cabs=False)["requests"] == before
     emulator.clear_faults()
     emulator.release()
@@ -407,12 +418,14 @@ def test_manager(emulator, mount, manager):
     stalled = Stalled(emulator, mount, environment={"NOTIFY_SOCKET": manager.name})
     where = f"test is mounted at {stalled.mount.path}"
     assert manager.hear() == {"READY": "1", "STATUS": where}
-    assert re.fullmatch(r"Reading 1 CAB, 0\.3 of 3\.0 MiB, [0-9.]+ (bytes|KiB|MiB)/s", manager.hear()["STATUS"])
-    assert manager.hear_until("waiting for bytes") == "Reading 1 CAB, 0.3 of 3.0 MiB, waiting for bytes"
+    told = manager.hear_until("0.3 of 3.0 MiB, ")
+    assert re.fullmatch(r"Reading 1 CAB, 0\.3 of 3\.0 MiB, ([0-9.]+ (bytes|KiB|MiB)/s|waiting for bytes)", told)
+    if "waiting" not in told:
+        assert manager.hear_until("waiting for bytes") == "Reading 1 CAB, 0.3 of 3.0 MiB, waiting for bytes"
     stalled.release()
     assert manager.hear_until("Idle") == f"Idle, 3.0 MiB downloaded; {where}"
-    times = [when for when, _ in manager.heard[1:]]
-    assert all(after - before > 0.9 for before, after in zip(times, times[1:])), times
+    times = [when for when, _ in manager.heard]
+    assert len(times) <= times[-1] - times[0] + 2, times  # one a second at most
     lines = [message["STATUS"] for _, message in manager.heard]
     assert all(before != after for before, after in zip(lines, lines[1:])), lines
 
