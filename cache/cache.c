@@ -297,6 +297,14 @@ gboolean cab_cache_peek_list (CabCache *self, const CabScope *scope, CabReach re
   return cab_listings_peek (self->listings, scope, reach, listing);
 }
 
+void cab_cache_each_list (CabCache *self, CabEachList func, gpointer data) {
+  cab_listings_each (self->listings, func, data);
+}
+
+guint64 cab_cache_lists_version (CabCache *self) {
+  return cab_listings_version (self->listings);
+}
+
 GError *cab_cache_list_failure (CabCache *self, const CabScope *scope, gint64 *when) {
   return cab_listings_failure (self->listings, scope, when);
 }

@@ -72,6 +72,14 @@ void cab_cache_list (CabCache *self, const CabScope *scope, CabReach reach, CabL
  * reference. */
 gboolean cab_cache_peek_list (CabCache *self, const CabScope *scope, CabReach reach, CabListing *listing);
 
+/* @func runs for each list of failures or CABs that is in memory or on disk, on this thread with no lock held; the first
+ * call reads all of those on disk. */
+typedef void (*CabEachList) (gpointer data, const CabScope *scope, CabRecords *records);
+void cab_cache_each_list (CabCache *self, CabEachList func, gpointer data);
+
+/* Another number whenever one of them is another one, or there is one more in memory; 0: there was none yet. */
+guint64 cab_cache_lists_version (CabCache *self);
+
 /* Why the services did not give the list when they were asked last, and when that was (Unix seconds); NULL if they did, or
  * were not asked.  There may be an older list all the same. */
 GError *cab_cache_list_failure (CabCache *self, const CabScope *scope, gint64 *when);

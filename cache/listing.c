@@ -2,6 +2,7 @@
 #include "cache/listing.h"
 
 #include "cache/files.h"
+#include "cache/listingscan.h"
 #include "client/error.h"
 #include "client/sync.h"
 
@@ -55,6 +56,7 @@ struct CabListings {
   pthread_mutex_t lock;
   GHashTable *entries; /* lock: CabScope to Entry; an entry stays until the end */
   guint64 versions;    /* lock: the last one given out */
+  gboolean scanned;    /* lock: all that is on disk has an entry */
   gint64 expired_s;    /* lock: lists on disk that are not younger are expired; wall clock, as those are */
 };
 
@@ -402,6 +404,50 @@ gboolean cab_listings_refresh (CabListings *self, const CabScope *scope) {
   if (ours)
     start (entry);
   return coming;
+}
+
+/* --- all of them -------------------------------------------------------------------------------------------- */
+
+static void load_scope (gpointer data, const CabScope *scope) {
+  CabListings *self = data;
+  load_once (self, entry_get (self, scope));
+}
+
+static void load_all (CabListings *self) {
+  {
+    CAB_LOCK_SCOPE (&self->lock);
+    if (self->scanned)
+      return;
+    self->scanned = TRUE;
+  }
+  cab_listing_scan (self->options.store, load_scope, self);
+}
+
+void cab_listings_each (CabListings *self, CabEachList func, gpointer data) {
+  load_all (self);
+  g_autoptr (GPtrArray) scopes =
+      g_ptr_array_new (); /* entries stay until the end, and with them their scopes */
+  g_autoptr (GPtrArray) lists = g_ptr_array_new_with_free_func ((GDestroyNotify) cab_records_unref);
+  {
+    CAB_LOCK_SCOPE (&self->lock);
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init (&iter, self->entries);
+    while (g_hash_table_iter_next (&iter, NULL, &value)) {
+      const Entry *entry = value;
+      if (entry->records == NULL || entry->scope->application == NULL)
+        continue;
+      g_ptr_array_add (scopes, entry->scope);
+      g_ptr_array_add (lists, cab_records_ref (entry->records));
+    }
+  }
+  for (guint i = 0; i < scopes->len; i++)
+    func (data, g_ptr_array_index (scopes, i), g_ptr_array_index (lists, i));
+}
+
+guint64 cab_listings_version (CabListings *self) {
+  CAB_LOCK_SCOPE (&self->lock);
+  return self->versions;
 }
 
 GError *cab_listings_failure (CabListings *self, const CabScope *scope, gint64 *when) {

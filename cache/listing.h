@@ -42,6 +42,10 @@ void cab_listings_get (CabListings *self, const CabScope *scope, CabReach reach,
                        gpointer data);
 gboolean cab_listings_peek (CabListings *self, const CabScope *scope, CabReach reach, CabListing *listing);
 
+/* As cab_cache_each_list() and cab_cache_lists_version(). */
+void cab_listings_each (CabListings *self, CabEachList func, gpointer data);
+guint64 cab_listings_version (CabListings *self);
+
 /* As cab_cache_list_failure(). */
 GError *cab_listings_failure (CabListings *self, const CabScope *scope, gint64 *when);
 

@@ -17,16 +17,21 @@ void cab_reply_missing (CabFs *fs, fuse_req_t req, const CabNode *parent, const 
   fuse_reply_entry (req, &entry);
 }
 
-void cab_reply_node (CabFs *fs, fuse_req_t req, CabNode *parent, const CabNodeSeed *seed) {
-  g_autoptr (CabNode) node = cab_tree_child (fs->tree, parent, seed);
-  struct fuse_entry_param entry = {.ino = node->ino, .generation = 1, .entry_timeout = fs->ttl};
+void cab_reply_found (CabFs *fs, fuse_req_t req, CabNode *node) {
+  struct fuse_entry_param entry = {
+      .ino = node->ino, .generation = node->parent != NULL ? 1 : 0, .entry_timeout = fs->ttl};
   cab_attr_know_size (fs, node, CAB_LOOK_WALK);
   cab_attr_fill (fs, node, &entry.attr);
   entry.attr_timeout = cab_attr_timeout (fs, node);
   cab_tree_remember (node);
-  cab_fs_settle (fs, "lookup", parent, seed->name);
   if (fuse_reply_entry (req, &entry) != 0) /* interrupted: the kernel does not know of it */
     cab_tree_forget (fs->tree, node->ino, 1);
+}
+
+void cab_reply_node (CabFs *fs, fuse_req_t req, CabNode *parent, const CabNodeSeed *seed) {
+  g_autoptr (CabNode) node = cab_tree_child (fs->tree, parent, seed);
+  cab_fs_settle (fs, "lookup", parent, seed->name);
+  cab_reply_found (fs, req, node);
 }
 
 static void reply_application (CabFs *fs, fuse_req_t req, CabNode *root, const char *name) {
@@ -87,7 +92,7 @@ static void on_hits (gpointer data, const CabListing *listing, const GError *err
   gboolean exists = error == NULL && cab_records_find (listing->records, call->name, strlen (call->name), NULL);
   fuse_req_t req = cab_call_take (call);
   CabNodeSeed seed = {.kind = CAB_NODE_FAILURE, .name = call->name};
-  if (!exists)
+  if (!exists && call->reach == CAB_REACH_NETWORK)
     cab_missing_add (call->fs->missing, call->node->name, call->name, g_get_monotonic_time ());
   if (req != NULL && exists)
     cab_reply_node (call->fs, req, call->node, &seed);
@@ -215,7 +220,9 @@ static void lookup_cab (CabFs *fs, fuse_req_t req, CabNode *failure, const char 
 void cab_op_lookup (fuse_req_t req, fuse_ino_t parent, const char *name) {
   CabFs *fs = fuse_req_userdata (req);
   g_autoptr (CabNode) node = cab_tree_get (fs->tree, parent);
-  if (node == NULL)
+  if (strcmp (name, ".") == 0 || strcmp (name, "..") == 0)
+    cab_handle_lookup (fs, req, parent, name[1] == '.');
+  else if (node == NULL)
     fuse_reply_err (req, ESTALE);
   else if (node->kind == CAB_NODE_ROOT && cab_state_is_name (name))
     cab_state_reply_directory (fs, req, node);

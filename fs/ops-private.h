@@ -11,6 +11,7 @@
 #include "fs/budget.h"
 #include "fs/dir.h"
 #include "fs/errors.h"
+#include "fs/handles.h"
 #include "fs/missing.h"
 #include "fs/notify.h"
 #include "fs/ops.h"
@@ -36,6 +37,7 @@ struct CabFs {
   CabNotify *notify;
   CabErrors *errors;
   CabBudget *budget;
+  CabHandles *handles;
   struct timespec started;
   void (*waits) (gpointer data); /* or NULL */
   gpointer waits_data;
@@ -133,7 +135,11 @@ gboolean cab_fs_is_listed (CabFs *fs, const char *application);
 
 /* --- what several operations need --- */
 
-/* Replies to a lookup: with the node of @seed, or that there is none, which may be believed for @timeout seconds. */
+/* Replies to a lookup of "." or ".." in what @ino stands for (ops-handle.c). */
+void cab_handle_lookup (CabFs *fs, fuse_req_t req, guint64 ino, gboolean above);
+
+/* Replies to a lookup: with a node, with the node of @seed, or that there is none, which may be believed for @timeout seconds. */
+void cab_reply_found (CabFs *fs, fuse_req_t req, CabNode *node);
 void cab_reply_node (CabFs *fs, fuse_req_t req, CabNode *parent, const CabNodeSeed *seed);
 void cab_reply_missing (CabFs *fs, fuse_req_t req, const CabNode *parent, const char *name, double timeout);
 

@@ -54,6 +54,7 @@ CabFs *cab_fs_new (CabCache *cache, const CabFsOptions *options) {
   self->park = cab_park_new ();
   self->errors = cab_errors_new ();
   self->budget = cab_budget_new ();
+  self->handles = cab_handles_new (cache);
   clock_gettime (CLOCK_REALTIME, &self->started);
   pthread_mutex_init (&self->lock, NULL);
   self->open_files = g_hash_table_new_full (NULL, NULL, cab_file_free, NULL);
@@ -87,6 +88,7 @@ void cab_fs_free (CabFs *self) {
   cab_products_free (self->products);
   cab_errors_free (self->errors);
   cab_budget_free (self->budget);
+  cab_handles_free (self->handles);
   g_strfreev (self->configured);
   g_ptr_array_unref (self->outdated);
   pthread_mutex_destroy (&self->lock);

@@ -95,8 +95,8 @@ struct fuse_session *cab_session_fuse (CabSession *self) {
 }
 
 void cab_session_tune (struct fuse_conn_info *conn) {
-  static const unsigned wanted =
-      FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS | FUSE_CAP_EXPLICIT_INVAL_DATA;
+  static const unsigned wanted = FUSE_CAP_ASYNC_READ | FUSE_CAP_PARALLEL_DIROPS | FUSE_CAP_READDIRPLUS |
+                                 FUSE_CAP_EXPLICIT_INVAL_DATA | FUSE_CAP_EXPORT_SUPPORT;
   /* READDIRPLUS_AUTO would ask for attributes only now and then; CABs do not change under the page cache; the
    * pages of the cache file are better kept than moved. */
   static const unsigned unwanted = FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_SPLICE_READ |
