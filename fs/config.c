@@ -195,7 +195,7 @@ static gboolean set_keys (const Loader *self, CabConfig *config, GError **error)
   return TRUE;
 }
 
-/* The keys that say how access tokens are had. */
+/* The keys that say how access tokens are had; the first of those that are set is the way. */
 static const char *const ways[] = {"token-file",           "token-command",           "managed-identity",
                                    "federated-token-file", "client-certificate-file", "client-secret-file"};
 
@@ -203,26 +203,18 @@ static char **way_at (CabConfig *config, const char *name) {
   return (char **) (void *) ((char *) config + cab_config_key_find (name)->offset);
 }
 
-/* There is one way, and one on the command line takes the place of that in the file. */
-static gboolean choose_way (const Loader *self, CabConfig *config, GError **error) {
-  gboolean given = FALSE;
+/* One on the command line takes the place of all in the file. */
+static void choose_way (const Loader *self, CabConfig *config) {
   const char *taken = NULL;
+  for (gsize i = 0; i < G_N_ELEMENTS (ways) && taken == NULL; i++)
+    if (*way_at (config, ways[i]) != NULL && g_hash_table_contains (self->overrides, ways[i]))
+      taken = ways[i];
+  for (gsize i = 0; i < G_N_ELEMENTS (ways) && taken == NULL; i++)
+    if (*way_at (config, ways[i]) != NULL)
+      taken = ways[i];
   for (gsize i = 0; i < G_N_ELEMENTS (ways); i++)
-    given |= *way_at (config, ways[i]) != NULL && g_hash_table_contains (self->overrides, ways[i]);
-  for (gsize i = 0; i < G_N_ELEMENTS (ways); i++) {
-    char **value = way_at (config, ways[i]);
-    if (given && !g_hash_table_contains (self->overrides, ways[i]))
-      g_clear_pointer (value, g_free);
-    if (*value == NULL)
-      continue;
-    if (taken != NULL) {
-      g_autofree char *where = place_of (self, taken);
-      return cab_value_refuse (
-          error, "%s: %s is set too, and access tokens are had one way; leave one of them out", where, ways[i]);
-    }
-    taken = ways[i];
-  }
-  return TRUE;
+    if (taken != NULL && strcmp (ways[i], taken) != 0)
+      g_clear_pointer (way_at (config, ways[i]), g_free);
 }
 
 gboolean cab_config_same (const CabConfig *a, const CabConfig *b, guint index) {
@@ -312,8 +304,10 @@ CabConfig *cab_config_load (const CabCommand *command, GError **error) {
   g_autoptr (CabConfig) config = g_new0 (CabConfig, 1);
   set_mount (config, command);
   if (!read_file (&loader, error) || !check_names (&loader, error) || !apply_words (&loader, config, error) ||
-      !set_keys (&loader, config, error) || !choose_way (&loader, config, error) ||
-      !check_together (&loader, config, error))
+      !set_keys (&loader, config, error))
+    return NULL;
+  choose_way (&loader, config);
+  if (!check_together (&loader, config, error))
     return NULL;
   config->mount.config_file = g_steal_pointer (&loader.path);
   return complete (config, error) ? g_steal_pointer (&config) : NULL;

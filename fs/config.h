@@ -1,9 +1,9 @@
 /* config.h - configuration file and command line into the options of each layer.
  *
  * A key is taken from `-o`, else from the account's section of the file, else from the table in keys.h; all keys are
- * then checked and set in the same way.  Of the keys that say how access tokens are had only one may be set, where one of
- * the command line takes the place of that in the file.  Errors are CAB_ERROR_INVALID, one line: file, section and key (or "-o key"),
- * what is wrong, what is allowed.  They hold no secret.
+ * then checked and set in the same way.  Of the keys that say how access tokens are had one remains: the first of the
+ * order in cabfs.conf(5), where those of the command line come before those of the file.  Errors are CAB_ERROR_INVALID,
+ * one line: file, section and key (or "-o key"), what is wrong, what is allowed.  They hold no secret.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -301,17 +301,16 @@ def test_metadata_elsewhere(emulator, directory, url):
 # --- together ---------------------------------------------------------------------------------------------------------
 
 def test_two_ways(emulator, directory, identities):
-    """Two ways in one section are an error that names both; one of the command line takes the file's place."""
+    """Of two ways in one section one is taken; one of the command line takes the file's place."""
     options = with_certificate(directory, identities[0], managed_identity="system", managed_identity_url=emulator.metadata)
-    with pytest.raises(MountError) as caught:
-        Mount(emulator, directory, driver=[APP], **options).mount()
-    assert caught.value.status == 2
-    assert "[test] managed-identity: client-certificate-file is set too" in caught.value.log
     emulator.add_cabs(APP, FAILURE)
-    del options["managed_identity"]
-    with Mount(emulator, directory, driver=[APP], arguments=["-o", "managed-identity=system"], **options) as m:
+    with Mount(emulator, directory, driver=[APP], **options) as m:
         read_all(emulator, m)
     assert (emulator.requests("login"), emulator.requests("metadata")) == (0, 1)
+    certificate = options.pop("client_certificate_file")
+    with Mount(emulator, directory, driver=[APP], arguments=["-o", f"client-certificate-file={certificate}"], **options) as m:
+        read_all(emulator, m)
+    assert (emulator.requests("login"), emulator.requests("metadata")) == (1, 1)
 
 
 FAULTS = [

@@ -167,7 +167,7 @@ static void test_file (void) {
   g_assert_cmpstr (config->mount.mountpoint, ==, mountpoint);
 }
 
-/* One way to get tokens, and one on the command line is it. */
+/* One way to get tokens: the first in the order of the manual, of the command line before those of the file. */
 static void test_ways (void) {
   const char *text = "[a]\ntoken-command = printf 'a\\nb;c' | cat\ntoken-file =\n";
   g_autoptr (CabConfig) file = load_good (text, "a /m");
@@ -179,18 +179,15 @@ static void test_ways (void) {
   g_assert_null (line->client.token.token_command);
   g_autoptr (CabConfig) none = load_good (text, "a /m -o token-command=");
   g_assert_null (none->client.token.token_command);
-  check_error (
-      "[a]\ntoken-command = x\nfederated-token-file = y\n", "a /m",
-      "FILE: [a] token-command: federated-token-file is set too, and access tokens are had one way; leave "
-      "one of them out");
-  check_error (
-      "[a]\nclient-certificate-file = /dev/null\nclient-secret-file = /dev/null\n", "a /m",
-      "FILE: [a] client-certificate-file: client-secret-file is set too, and access tokens are had one way; "
-      "leave one of them out");
-  check_error (
-      text, "a /m -o managed-identity=system,token-file=/x",
-      "-o token-file: managed-identity is set too, and access tokens are had one way; leave one of them "
-      "out");
+  g_autoptr (CabConfig) two = load_good (
+      "[a]\nclient-secret-file = /dev/null\nfederated-token-file = /y\ntoken-command = x\n", "a /m");
+  g_assert_cmpstr (two->client.token.token_command, ==, "x");
+  g_assert_null (two->client.token.federated_token_file);
+  g_assert_null (two->client.token.client_secret_file);
+  g_autoptr (CabConfig) given = load_good (text, "a /m -o managed-identity=system,token-file=/x");
+  g_assert_cmpstr (given->client.token.token_file, ==, "/x");
+  g_assert_null (given->client.token.managed_identity);
+  g_assert_null (given->client.token.token_command);
 }
 
 static void check_application (const CabFsOptions *fs, guint index, const char *family, const char *id) {
