@@ -86,14 +86,18 @@ struct CabContent {
   ContentPhase phase;
   GError *failed; /* why it is FAILED */
   guint users;
-  char *md5;        /* of the whole; NULL if not known */
-  CabRanges have;   /* bytes in the store */
-  CabRanges coming; /* bytes that streams will bring */
-  GQueue streams;   /* of Stream */
-  GQueue openers;   /* of Opener, owned; each is answered once, as are readers */
-  GQueue readers;   /* of Reader, owned */
+  char *md5;         /* of the whole; NULL if not known */
+  CabRanges have;    /* bytes in the store */
+  CabRanges coming;  /* bytes that streams will bring */
+  CabSums sums;      /* of what is in the store, but for what arrived last; none for a member */
+  CabRanges doubted; /* of `have`: bytes of an earlier time, not compared with their sums yet */
+  gboolean damaged;  /* some did not fit, and it was told */
+  GQueue streams;    /* of Stream */
+  GQueue openers;    /* of Opener, owned; each is answered once, as are readers */
+  GQueue readers;    /* of Reader, owned */
   CabPlan plan;
-  CabZone ahead; /* of the latest read: what it asked for that had no connection yet is begun when one is free */
+  CabZone
+      ahead; /* of the latest read: what it asked for that had no connection yet is begun when one is free */
   gint64 progress_us;
   GError *trouble; /* why a read that waited failed; NULL if none did since the last byte */
   gint64 trouble_us;
@@ -198,6 +202,24 @@ void cab_extraction_cancel (CabContent *self);
 
 /* Ends workers that nobody needs.  No lock held. */
 void cab_extractions_tick (CabContents *contents, gint64 now_us);
+
+/* --- trust.c: what an earlier time left --- */
+
+/* TRUE if a byte of [start, end) has to be checked before it is handed out. */
+gboolean cab_content_doubts_locked (const CabContent *self, guint64 start, guint64 end);
+
+/* Compares what is doubted of [start, end) with its sums: what does not fit is not here any more.  Reads from the disk,
+ * once for each piece.  No lock held. */
+void cab_content_check (CabContent *self, guint64 start, guint64 end);
+
+/* Bytes that a transfer, whose @summer it is, has brought into the store.  No lock held. */
+void cab_content_sum_up (CabContent *self, CabSummer *summer, guint64 off, const char *bytes, gsize len);
+
+/* What a map may speak of: the pieces that are here and have a sum; of a member, all. */
+void cab_content_vouch_locked (const CabContent *self, CabMap *map);
+
+/* All is here and trusted: `complete` from now on. */
+void cab_content_note_complete_locked (CabContent *self);
 
 /* save.c: TRUE if a save job is due; then it is pushed with cab_content_push_save() once the lock is gone. */
 gboolean cab_content_save_due_locked (CabContent *self);

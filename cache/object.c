@@ -44,13 +44,33 @@ static gboolean identify (int fd, gboolean complete, guint64 *inode, char **born
   return TRUE;
 }
 
-gboolean cab_map_belongs (const CabMap *map, int fd) {
+/* Of what identify() has made: the times up to that of the last write. */
+static gboolean is_born_with (const char *one, const char *other) {
+  gsize len = strcspn (one, " ");
+  return len == strcspn (other, " ") && memcmp (one, other, len) == 0;
+}
+
+gboolean cab_map_belongs (CabMap *map, int fd) {
   guint64 inode, size;
   g_autofree char *born = NULL;
   if (!identify (fd, is_complete (map), &inode, &born, &size) || inode != map->inode ||
-      strcmp (born, map->born) != 0)
+      !is_born_with (born, map->born))
     return FALSE;
+  map->written_since = strcmp (born, map->born) != 0;
   return map->have.count == 0 || map->have.items[map->have.count - 1].end <= size;
+}
+
+/* There is a sum for all of it: who finds one that does not fit fetches that piece again.  Of a member no piece can be
+ * fetched. */
+static gboolean can_be_checked (const CabMap *map) {
+  guint64 summed = 0;
+  for (guint i = 0; i < map->sums.count; i++)
+    summed += map->sums.items[i].piece.end - map->sums.items[i].piece.start;
+  return summed == cab_ranges_total (&map->have);
+}
+
+static gboolean is_of_use (CabMap *map, int fd) {
+  return cab_map_belongs (map, fd) && (can_be_checked (map) || (is_complete (map) && !map->written_since));
 }
 
 static CabObject *object_new (CabStore *store, const CabObjectKey *key) {
@@ -95,7 +115,7 @@ static gboolean open_private (CabObject *self, GError **error) {
 static void load_locked_file (CabObject *self, const char *id, CabMap *map) {
   g_autoptr (GError) error = NULL;
   gboolean good = cab_store_load_map (self->store, self->map_path, id, map, &error);
-  if (good && cab_map_belongs (map, self->fd))
+  if (good && is_of_use (map, self->fd))
     return;
   struct stat st;
   gboolean had_data = fstat (self->fd, &st) == 0 && st.st_size > 0;
@@ -129,7 +149,7 @@ static OpenResult open_shared (CabObject *self, const CabObjectKey *key, CabMap 
   if (writer) {
     load_locked_file (self, key->id, map);
   } else if (!cab_store_load_map (self->store, self->map_path, key->id, map, NULL) ||
-             !cab_map_belongs (map, self->fd) || !is_complete (map)) {
+             !cab_map_belongs (map, self->fd) || !is_complete (map) || map->written_since) {
     /* Others read it as complete, so a map that says less is no ground to write into it. */
     cab_map_clear (map);
     return OPEN_BUSY;
@@ -138,7 +158,7 @@ static OpenResult open_shared (CabObject *self, const CabObjectKey *key, CabMap 
     cab_map_clear (map); /* another CAB of the same name: its file is not ours to use or to empty */
     return OPEN_BUSY;
   }
-  if (map->born != NULL && is_complete (map))
+  if (map->born != NULL && is_complete (map) && !map->written_since)
     cab_object_share (self);
   return OPEN_DONE;
 }

@@ -13,6 +13,7 @@ struct Stream {
   CabContent *content; /* a reference */
   CabPriority priority;
   guint64 start;
+  CabSummer *summer; /* the transfer's, and who ends it */
 
   /* owner's lock */
   CabTransfer *transfer; /* NULL until cab_blob_get() has returned; stays until the stream is freed */
@@ -24,6 +25,7 @@ static void stream_drop (Stream *stream) {
   if (!cab_ref_drop (&stream->refs))
     return;
   cab_transfer_unref (stream->transfer);
+  cab_summer_free (stream->summer);
   cab_content_drop (stream->content);
   g_free (stream);
 }
@@ -183,8 +185,9 @@ static void arrived (Stream *stream, guint64 off, const void *bytes, gsize len) 
     g_clear_error (&self->trouble);
     hand_out_locked (self, off, off + len, bytes, stream->end);
     cab_content_take_satisfied_locked (self, &satisfied);
-    if (cab_ranges_has (&self->have, 0, self->size))
-      atomic_store (&self->complete, TRUE);
+    if (stream->pos == stream->end)
+      cab_summer_take (stream->summer, &self->sums);
+    cab_content_note_complete_locked (self);
     save = cab_content_save_due_locked (self);
   }
   cab_content_answer_readers (self, &satisfied, NULL);
@@ -220,6 +223,7 @@ static gboolean on_write (gpointer data, guint64 off, const void *bytes, gsize l
     return FALSE;
   }
   if (cab_object_write (stream->content->object, off, bytes, len, &local)) {
+    cab_content_sum_up (stream->content, stream->summer, off, bytes, len);
     arrived (stream, off, bytes, len);
     return TRUE;
   }
@@ -260,6 +264,7 @@ static void on_done (gpointer data, const GError *error) {
     CAB_LOCK_SCOPE (&self->owner->lock);
     g_queue_remove (&self->streams, stream);
     cab_ranges_remove (&self->coming, stream->pos, stream->end);
+    cab_summer_take (stream->summer, &self->sums);
     opening = self->phase == CONTENT_OPENING;
     cancelled = stream->cancelled && !opening;
     if (error != NULL && !cancelled)
@@ -314,6 +319,7 @@ static Stream *plan_locked (CabContent *self, CabZone *zone, guint64 urgent, Cab
   Stream *stream = g_new0 (Stream, 1);
   cab_ref_init (&stream->refs);
   stream->content = cab_content_hold (self);
+  stream->summer = cab_summer_new ();
   stream->priority = priority;
   stream->start = stream->pos = gap->start;
   stream->end = gap->end;
@@ -450,7 +456,8 @@ gboolean cab_content_read_now (CabContent *self, guint64 off, gsize len, void *b
     guint64 end = off + *got;
     {
       CAB_LOCK_SCOPE (&self->owner->lock);
-      if (self->phase != CONTENT_READY || !cab_ranges_has (&self->have, off, end))
+      if (self->phase != CONTENT_READY || !cab_ranges_has (&self->have, off, end) ||
+          cab_content_doubts_locked (self, off, end))
         return FALSE;
       zone = plan_read_locked (self, off, end);
     }
@@ -473,6 +480,7 @@ void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone don
   CabRange range = {off, off + reader->len};
   CabZone zone = {0};
   g_autoptr (GError) error = NULL;
+  cab_content_check (self, range.start, range.end);
   {
     CAB_LOCK_SCOPE (&self->owner->lock);
     if (self->phase == CONTENT_FAILED) {

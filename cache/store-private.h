@@ -31,7 +31,8 @@ char *cab_store_map_path (const CabObjectKey *key);
 /* Reads and parses the map @path of CAB @id: INVALID if it is damaged or another's, NOT_FOUND if there is none. */
 gboolean cab_store_load_map (CabStore *self, const char *path, const char *id, CabMap *map, GError **error);
 
-/* TRUE if @map speaks of the file @fd and that file has all it promises. */
-gboolean cab_map_belongs (const CabMap *map, int fd);
+/* TRUE if @map speaks of the file @fd and that file has all it promises.  @map->written_since tells whether somebody
+ * wrote into it though all was here: then it has still to be compared with the sums. */
+gboolean cab_map_belongs (CabMap *map, int fd);
 
 #endif

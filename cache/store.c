@@ -228,7 +228,7 @@ gboolean cab_store_peek (CabStore *self, const CabObjectKey *key, CabMap *map) {
   if (!cab_store_load_map (self, path, key->id, &found, NULL) || strcmp (found.owner, key->owner) != 0)
     return FALSE;
   fd = openat (self->dirfd, data_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0 || !cab_map_belongs (&found, fd))
+  if (fd < 0 || !cab_map_belongs (&found, fd) || found.written_since)
     return FALSE;
   *map = found;
   found = (CabMap){0};
