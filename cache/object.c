@@ -56,7 +56,7 @@ gboolean cab_map_belongs (CabMap *map, int fd) {
   if (!identify (fd, is_complete (map), &inode, &born, &size) || inode != map->inode ||
       !is_born_with (born, map->born))
     return FALSE;
-  map->written_since = strcmp (born, map->born) != 0;
+  map->written_since = strcmp (born, map->born) != 0 || (is_complete (map) && size != map->size);
   return map->have.count == 0 || map->have.items[map->have.count - 1].end <= size;
 }
 
@@ -71,6 +71,12 @@ static gboolean can_be_checked (const CabMap *map) {
 
 static gboolean is_of_use (CabMap *map, int fd) {
   return cab_map_belongs (map, fd) && (can_be_checked (map) || (is_complete (map) && !map->written_since));
+}
+
+/* Who reads the file itself, as the kernel may, must not find more than the CAB has. */
+static gboolean cut_off (const CabMap *map, int fd) {
+  struct stat st;
+  return fstat (fd, &st) == 0 && ((guint64) st.st_size <= map->size || ftruncate (fd, (off_t) map->size) == 0);
 }
 
 static CabObject *object_new (CabStore *store, const CabObjectKey *key) {
@@ -115,7 +121,7 @@ static gboolean open_private (CabObject *self, GError **error) {
 static void load_locked_file (CabObject *self, const char *id, CabMap *map) {
   g_autoptr (GError) error = NULL;
   gboolean good = cab_store_load_map (self->store, self->map_path, id, map, &error);
-  if (good && is_of_use (map, self->fd))
+  if (good && is_of_use (map, self->fd) && cut_off (map, self->fd))
     return;
   struct stat st;
   gboolean had_data = fstat (self->fd, &st) == 0 && st.st_size > 0;

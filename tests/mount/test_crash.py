@@ -189,6 +189,7 @@ DAMAGES = {
     "data: empty": lambda data, map, other: cut(data, 0),
     "data: gone": lambda data, map, other: data.unlink(),
     "data: a byte": lambda data, map, other: flip(data, 620_000 % data.stat().st_size),
+    "data: longer": lambda data, map, other: data.open("ab").write(b"more"),
     "data: its first byte": lambda data, map, other: flip(data, 0),
     "data: another file": lambda data, map, other: replace(data, os.urandom(data.stat().st_size)),
     "data: a copy with a wrong byte": lambda data, map, other: (replace(data, data.read_bytes()), flip(data)),
