@@ -29,6 +29,9 @@
 #define SWEEP_MS    (60 * 1000)
 #define SWEEP_BYTES ((guint64) 8 << 20)
 
+/* Writes may be ahead of the sweeps by that much. */
+#define BOUND_BYTES ((guint64) 8 << 20)
+
 /* A thread that runs a function now and then, and at once when it is woken. */
 typedef struct {
   CabCache *cache; /* set before the start, as are the next two */
@@ -104,6 +107,7 @@ static void clockwork_wake (gpointer data) {
   pthread_cond_signal (&self->changed);
 }
 
+/* It runs no more, and can still be woken. */
 static void clockwork_end (Clockwork *self) {
   {
     CAB_LOCK_SCOPE (&self->lock);
@@ -111,6 +115,9 @@ static void clockwork_end (Clockwork *self) {
     pthread_cond_signal (&self->changed);
   }
   pthread_join (self->thread, NULL);
+}
+
+static void clockwork_clear (Clockwork *self) {
   pthread_cond_destroy (&self->changed);
   pthread_mutex_destroy (&self->lock);
 }
@@ -126,6 +133,11 @@ static void tick (CabCache *self) {
 
 static void sweep (CabCache *self) {
   cab_evict_sweep (self->store, &self->evict, g_get_real_time () / G_USEC_PER_SEC);
+}
+
+static guint64 trim (gpointer data, guint64 bytes, guint64 used) {
+  CabCache *self = data;
+  return cab_contents_trim (self->contents, bytes, used);
 }
 
 /* --- life --------------------------------------------------------------------------------------------------- */
@@ -182,12 +194,15 @@ static void make_unpacker (CabCache *self, const CabCacheOptions *options) {
 }
 
 static void make_contents (CabCache *self, const CabCacheOptions *options) {
+  /* What is fetched ahead has to stay until it is read. */
+  guint64 limit = options->size_limit;
+  guint64 read_ahead = limit > 0 ? MIN (options->read_ahead, limit / 4) : options->read_ahead;
   const CabContentsOptions contents = {.store = self->store,
                                        .pool = self->pool,
                                        .client = self->client,
                                        .unpacker = self->unpacker,
                                        .unpacker_missing = self->no_unpacker,
-                                       .read_ahead = options->read_ahead,
+                                       .read_ahead = read_ahead,
                                        .connections = options->connections,
                                        .timeout_ms = options->timeout_ms,
                                        .size_limit = options->size_limit,
@@ -227,10 +242,14 @@ CabCache *cab_cache_new (const CabCacheOptions *options, CabClient *client, GErr
   self->client = client;
   self->store = g_steal_pointer (&store);
   self->pool = cab_pool_new (POOL_THREADS);
-  self->evict =
-      (CabEvictOptions){options->size_limit, options->free_bytes, options->free_percent, options->keep_s};
+  self->evict = (CabEvictOptions){
+      options->size_limit, options->free_bytes, options->free_percent, options->keep_s, trim, self};
   make_parts (self, options);
-  cab_store_set_written_func (self->store, SWEEP_BYTES, clockwork_wake, &self->janitor);
+  guint64 limit = options->size_limit;
+  cab_store_set_bound (self->store, limit > 0 ? limit + BOUND_BYTES : 0);
+  cab_store_set_written_func (self->store,
+                              limit > 0 ? CLAMP (limit / 8, SWEEP_BYTES / 8, SWEEP_BYTES) : SWEEP_BYTES,
+                              clockwork_wake, &self->janitor);
   clockwork_start (&self->ticker, self, "cabfs-ticker", TICK_MS, tick);
   clockwork_start (&self->janitor, self, "cabfs-janitor", SWEEP_MS, sweep);
   return self;
@@ -247,11 +266,13 @@ void cab_cache_free (CabCache *self) {
     return;
   cab_cache_stop (self);
   clockwork_end (&self->ticker);
+  clockwork_clear (&self->ticker);
+  clockwork_end (&self->janitor);
   cab_contents_free (self->contents);
   cab_members_free (self->members);
   cab_unpacker_free (self->unpacker);
   g_clear_error (&self->no_unpacker);
-  clockwork_end (&self->janitor);
+  clockwork_clear (&self->janitor);
   cab_listings_free (self->listings);
   cab_stacktraces_free (self->stacktraces);
   cab_pool_free (self->pool); /* writes what is left to write */

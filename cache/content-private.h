@@ -12,11 +12,12 @@
 struct CabContents {
   CabContentsOptions options; /* set at creation */
   pthread_mutex_t lock;
-  pthread_cond_t emptied; /* lock: signalled when the last content is freed */
-  guint contents;         /* lock: not freed yet; those that failed are not in the table any more */
-  GHashTable *table;      /* lock: key of a content to the content, which it has a reference of */
-  GHashTable *refused;    /* lock: key of a member that could not be extracted to why, owned by extract.c */
-  atomic_uint spoilt;     /* contents that failed when somebody could have read them */
+  pthread_cond_t emptied;  /* lock: signalled when the last content is freed */
+  guint contents;          /* lock: not freed yet; those that failed are not in the table any more */
+  GHashTable *table;       /* lock: key of a content to the content, which it has a reference of */
+  GHashTable *refused;     /* lock: key of a member that could not be extracted to why, owned by extract.c */
+  pthread_cond_t unpinned; /* lock: signalled when the last one lets go of a side */
+  atomic_uint spoilt;      /* contents that failed when somebody could have read them */
 };
 
 typedef enum { CONTENT_OPENING, CONTENT_READY, CONTENT_FAILED, CONTENT_RETIRING } ContentPhase;
@@ -42,6 +43,7 @@ typedef struct {
   /* What he was handed as it came: the bytes of `got`, at their place; NULL while there is none. */
   char *bytes;
   CabRanges got;
+  guint pin; /* 0: none */
 } Reader;
 
 /* One transfer under way; known to read.c only. */
@@ -102,6 +104,8 @@ struct CabContent {
   GError *trouble; /* why a read that waited failed; NULL if none did since the last byte */
   gint64 trouble_us;
   guint64 unsaved; /* bytes that no map speaks of */
+  guint pins[2];   /* who is reading from the store what was in `have`: on the side where he began, */
+  guint side;      /* which is the other one once trim.c waits for those of the one before */
   gboolean saving;
 
   gboolean asked; /* the save job's: the host was asked for its MD5 because the bytes have another one */
@@ -220,6 +224,15 @@ void cab_content_vouch_locked (const CabContent *self, CabMap *map);
 
 /* All is here and trusted: `complete` from now on. */
 void cab_content_note_complete_locked (CabContent *self);
+
+/* --- trim.c: what is given back while it is open --- */
+
+/* Who found bytes in `have` and lets go of the lock to read them holds a pin meanwhile, not 0, or they may be gone. */
+guint cab_content_pin_locked (CabContent *self);
+void cab_content_unpin (CabContent *self, guint pin);
+
+/* read.c: begins anew for all who wait.  No lock held. */
+void cab_content_fetch_for_readers (CabContent *self);
 
 /* save.c: TRUE if a save job is due; then it is pushed with cab_content_push_save() once the lock is gone. */
 gboolean cab_content_save_due_locked (CabContent *self);

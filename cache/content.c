@@ -14,6 +14,7 @@ CabContents *cab_contents_new (const CabContentsOptions *options) {
   self->options = *options;
   pthread_mutex_init (&self->lock, NULL);
   pthread_cond_init (&self->emptied, NULL);
+  pthread_cond_init (&self->unpinned, NULL);
   self->table = g_hash_table_new (g_str_hash, g_str_equal);
   self->refused = cab_extraction_refusals_new ();
   atomic_init (&self->spoilt, 0);
@@ -31,6 +32,7 @@ void cab_contents_free (CabContents *self) {
   g_hash_table_unref (self->table);
   g_hash_table_unref (self->refused);
   pthread_cond_destroy (&self->emptied);
+  pthread_cond_destroy (&self->unpinned);
   pthread_mutex_destroy (&self->lock);
   g_free (self);
 }

@@ -193,20 +193,20 @@ static guint64 missing_space (CabStore *store, const CabEvictOptions *options, g
   return available < wanted ? wanted - available : 0;
 }
 
-/* One line when it begins and one when it ends. */
 static void tell_full (CabStore *store, gboolean full, guint64 left) {
-  if (full && !cab_store_is_full (store))
+  if (full && cab_store_should_tell_full (store))
     g_warning ("cache: full with %" G_GUINT64_FORMAT
                " bytes of CABs, and none that could go (cache-size, cache-free): "
                "reads go on without being kept",
                left);
   else if (!full && cab_store_is_full (store))
-    g_message ("cache: there is room again");
+    g_info ("cache: there is room again");
   cab_store_set_full (store, full);
 }
 
 guint64 cab_evict_sweep (CabStore *store, const CabEvictOptions *options, gint64 now) {
   g_autoptr (GPtrArray) dirs = g_ptr_array_new_with_free_func (g_free);
+  guint64 written = cab_store_written (store);
   g_autoptr (GArray) entries = scan (store, now, dirs);
   guint64 reserved = cab_store_reserved (store);
   CabEvictLimits limits = {options->size_limit, 0, missing_space (store, options, 0), options->keep_s};
@@ -226,6 +226,12 @@ guint64 cab_evict_sweep (CabStore *store, const CabEvictOptions *options, gint64
   }
   for (guint i = 0; i < dirs->len; i++) /* fails while it is not empty, as it should */
     unlinkat (cab_store_dirfd (store), g_ptr_array_index (dirs, i), AT_REMOVEDIR);
+  if (freed < needed && options->trim != NULL) {
+    guint64 given = options->trim (options->trim_data, needed - freed, left);
+    freed += given;
+    left -= MIN (left, given);
+  }
+  cab_store_set_used (store, left, written);
   tell_full (store, freed < needed, left);
   cab_store_set_short (store, freed < to_free);
   return left;

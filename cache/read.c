@@ -58,7 +58,10 @@ static gboolean complete_bytes (CabContent *self, Reader *reader, GError **error
 void cab_content_answer_readers (CabContent *self, GQueue *readers, const GError *error) {
   for (Reader *reader = g_queue_pop_head (readers); reader != NULL; reader = g_queue_pop_head (readers)) {
     g_autoptr (GError) local = NULL;
-    if (error == NULL && complete_bytes (self, reader, &local))
+    gboolean good = error == NULL && complete_bytes (self, reader, &local);
+    if (reader->pin > 0)
+      cab_content_unpin (self, reader->pin);
+    if (good)
       reader->done (reader->data, reader->bytes, reader->len, NULL);
     else
       reader->done (reader->data, NULL, 0, error != NULL ? error : local);
@@ -80,6 +83,7 @@ void cab_content_take_satisfied_locked (CabContent *self, GQueue *into) {
     next = link->next;
     if (!is_satisfied_locked (self, link->data))
       continue;
+    ((Reader *) link->data)->pin = cab_content_pin_locked (self);
     g_queue_unlink (&self->readers, link);
     g_queue_push_tail_link (into, link);
   }
@@ -238,7 +242,7 @@ static gboolean on_write (gpointer data, guint64 off, const void *bytes, gsize l
 }
 
 /* Readers that a stream we cancelled leaves behind: somebody opened the CAB again meanwhile. */
-static void fetch_for_readers (CabContent *self) {
+void cab_content_fetch_for_readers (CabContent *self) {
   g_autoptr (GArray) zones = g_array_new (FALSE, FALSE, sizeof (CabRange));
   {
     CAB_LOCK_SCOPE (&self->owner->lock);
@@ -279,7 +283,7 @@ static void on_done (gpointer data, const GError *error) {
     cab_content_fail (self, error);
   cab_content_answer_readers (self, &bereft, error);
   if (cancelled)
-    fetch_for_readers (self);
+    cab_content_fetch_for_readers (self);
   else if (ahead.end > 0)
     cab_content_fetch (self, ahead, 0);
   cab_content_settle (self);
@@ -435,7 +439,7 @@ void cab_content_fail (CabContent *self, const GError *error) {
 /* Nothing is fetched ahead for which there is no room. */
 static CabPlanLimits limits (const CabContent *self) {
   const CabContentsOptions *options = &self->owner->options;
-  return (CabPlanLimits){cab_store_is_full (options->store) ? 0 : options->read_ahead, options->connections};
+  return (CabPlanLimits){cab_object_takes (self->object) ? options->read_ahead : 0, options->connections};
 }
 
 static CabZone plan_read_locked (CabContent *self, guint64 start, guint64 end) {
@@ -451,6 +455,7 @@ static gsize clamp (const CabContent *self, guint64 off, gsize len) {
 
 gboolean cab_content_read_now (CabContent *self, guint64 off, gsize len, void *bytes, gsize *got) {
   *got = clamp (self, off, len);
+  guint pin = 0;
   if (!atomic_load (&self->complete)) {
     CabZone zone;
     guint64 end = off + *got;
@@ -460,10 +465,14 @@ gboolean cab_content_read_now (CabContent *self, guint64 off, gsize len, void *b
           cab_content_doubts_locked (self, off, end))
         return FALSE;
       zone = plan_read_locked (self, off, end);
+      pin = cab_content_pin_locked (self);
     }
     cab_content_fetch (self, zone, end);
   }
-  if (!cab_object_read (self->object, off, bytes, *got, NULL))
+  gboolean good = cab_object_read (self->object, off, bytes, *got, NULL);
+  if (pin > 0)
+    cab_content_unpin (self, pin);
+  if (!good)
     return FALSE;
   cab_metric_add (CAB_METRIC_BYTES_CACHED, *got);
   return TRUE;
@@ -487,6 +496,7 @@ void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone don
       error = g_error_copy (self->failed);
       g_queue_push_tail (&now, reader);
     } else if (cab_ranges_has (&self->have, range.start, range.end)) {
+      reader->pin = cab_content_pin_locked (self);
       g_queue_push_tail (&now, reader);
     } else if (is_in_trouble_locked (self)) {
       error = g_error_copy (self->trouble);

@@ -113,7 +113,7 @@ static void save_work (gpointer data) {
     cab_metric_add (CAB_METRIC_CACHE_DAMAGED, 1);
     cab_content_fail (self, error);
   } else if (!cab_object_save (self->object, &map, &error)) {
-    g_warning ("cache: %s is not kept for the next mount: %s", self->id, error->message);
+    cab_store_tell_unusable (self->owner->options.store, error);
   } else if (atomic_load (&self->complete)) {
     cab_object_share (self->object);
   }

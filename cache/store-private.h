@@ -10,23 +10,35 @@
 #include <stdatomic.h>
 
 struct CabStore {
-  int dirfd;  /* set at creation */
-  int lockfd; /* set at creation */
+  int dirfd;          /* set at creation, as are the next two; -1: there is no directory */
+  int lockfd;         /* -1 where there can be none */
+  gboolean read_only; /* objects are there to be read */
 
   /* set before the first object */
   guint64 written_step;
   void (*written_func) (gpointer data);
   gpointer written_data;
+  guint64 bound; /* 0: none */
 
   atomic_ullong written; /* bytes, ever */
   atomic_ullong reserved;
+  atomic_ullong used;         /* when it was looked at last, */
+  atomic_ullong written_then; /* and `written` before that */
   atomic_bool full;
   atomic_bool is_short;
+  atomic_bool told_unusable;
+  atomic_llong told_full_us; /* 0: never */
 };
 
 /* Paths below the store's directory: "20170507T135343Z/<id>.cab" and ".map". */
 char *cab_store_data_path (const CabObjectKey *key);
 char *cab_store_map_path (const CabObjectKey *key);
+
+/* The errors of a disk that is read-only, full, broken or gone: no reason to do without the CABs. */
+gboolean cab_is_disk_fault (int number);
+
+/* TRUE if @bytes more would be beyond the bound. */
+gboolean cab_store_is_at_bound (CabStore *self, guint64 bytes);
 
 /* Reads and parses the map @path of CAB @id: INVALID if it is damaged or another's, NOT_FOUND if there is none. */
 gboolean cab_store_load_map (CabStore *self, const char *path, const char *id, CabMap *map, GError **error);

@@ -46,7 +46,7 @@ static gboolean settle_doubt (CabContent *self, const CabSum *sum, gboolean good
     return FALSE;
   cab_ranges_remove (&self->have, piece.start, piece.end);
   cab_sums_remove (&self->sums, piece.start, piece.end);
-  self->unsaved = MAX (self->unsaved, 1); /* the map says more than is true */
+  self->unsaved++; /* the map says more than is true */
   cab_metric_add (CAB_METRIC_CACHE_DAMAGED, 1);
   gboolean first = !self->damaged;
   self->damaged = TRUE;
