@@ -208,6 +208,11 @@ gboolean cab_store_should_tell_full (CabStore *self) {
 }
 
 void cab_store_tell_unusable (CabStore *self, const GError *error) {
+  if (g_error_matches (error, CAB_ERROR, CAB_ERROR_NO_SPACE) && self->written_func != NULL) {
+    cab_store_set_full (self, TRUE);
+    cab_store_watch (self);
+    return; /* who watches tells */
+  }
   if (!atomic_exchange (&self->told_unusable, TRUE))
     g_warning ("cache: %s: reads go on, but what is new is not kept", error->message);
   else

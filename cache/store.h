@@ -64,7 +64,7 @@ gboolean cab_store_is_full (CabStore *self);
 /* TRUE if somebody has to be told: once for a while. */
 gboolean cab_store_should_tell_full (CabStore *self);
 
-/* The first time as a warning: nothing can be kept. */
+/* The first time as a warning: nothing can be kept.  That the disk is full is for who watches the quota to tell. */
 void cab_store_tell_unusable (CabStore *self, const GError *error);
 
 /* Writes beyond it are refused with NO_SPACE, 0: none are.  Set once, before the first object. */
