@@ -16,6 +16,8 @@ from crashes import CALLS, MIB, Journal, Scene
 # The how manieth call of a thread it is.
 NUMBERS = (1, 1, 2, 2, 3, 4, 5, 7, 10, 20, 40, 80)
 
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="fusermount3 has no rights under a user's strace")
+
 SECONDS = os.environ.get("CABFS_CRASH_SECONDS")
 
 OPTIONS = {"cache_size": 12 * MIB, "cache_free": 0}
@@ -59,6 +61,7 @@ def lose_power(scene, mounted, directory, chance):
     return patience, crashes.cut_power(mounted.cache, journal, before, chance)
 
 
+@needs_root
 @pytest.mark.parametrize("calls", [CALLS[0::3], CALLS[1::3], CALLS[2::3]], ids=lambda calls: "-".join(calls))
 def test_dies_at_a_call(emulator, mount, directory, calls):
     """A program that dies when it is about to make any of its calls does no harm. [K6]"""
@@ -74,6 +77,7 @@ def test_dies_at_a_call(emulator, mount, directory, calls):
     mounted.mount()
 
 
+@needs_root
 def test_power_cut(emulator, mount, directory):
     """Bytes that were not brought to the disk, and names that were not, may be lost or not: no wrong byte is shown. [K6]"""
     chance = random.Random(4)
@@ -101,6 +105,7 @@ def test_random_damage(emulator, mount, directory, seed):
 
 if SECONDS is not None:
 
+    @needs_root
     def test_long(emulator, mount, directory):
         """All of this, as long as there is time. [K6, K7]"""
         until = time.monotonic() + int(SECONDS)
