@@ -107,11 +107,11 @@ def live(mounted, scene, patience):
     killed.  TRUE if it had died by itself."""
     try:
         mounted.mount()
-        program, = children(mounted.process.pid)
+        programs = children(mounted.process.pid)
         readers = scene.act(mounted)
         for reader in readers:
             reader.join(patience)
-        died = not is_alive(program)
+        died = not any(map(is_alive, programs))
     except MountError:
         died, readers = True, []
     end(mounted)
@@ -155,13 +155,11 @@ class Journal:
             if numbers := re.search(r", (\d+), (\d+)(\)| <unf)", rest):
                 begin, length = int(numbers[2]), int(numbers[1])
                 self.parts.setdefault(path, []).append((begin, begin + length))
-                self._begun[pid] = ("pwrite64", path, [(begin, begin + length)])
+                self._begun[pid, name] = (path, [(begin, begin + length)])
         elif name == "write":
             self.whole.add(path)
         elif name in ("fdatasync", "fsync"):
-            self._begun[pid] = ("sync", path, list(self.parts.get(path, [])))
-            if "<unfinished" not in rest:
-                self._finish(pid, name)
+            self._begun[pid, name] = (path, list(self.parts.get(path, [])))
         elif name == "renameat":
             names = re.findall(r'"([^"]*)"', rest)
             if len(names) == 2 and f"{path}/{names[0]}" in self.whole:
@@ -169,12 +167,14 @@ class Journal:
         elif name == "unlinkat":
             for file in re.findall(r'"([^"]*)"', rest):
                 self.parts.pop(f"{path}/{file}", None)
+        if "<unfinished" not in rest:
+            self._finish(pid, name)
 
     def _finish(self, pid, name):
-        kind, path, parts = self._begun.pop(pid, (None, None, None))
-        if kind == "pwrite64":  # whoever synced meanwhile may have missed it
-            self.parts.setdefault(path, []).extend(parts)
-        elif kind == "sync":
+        path, parts = self._begun.pop((pid, name), (None, None))
+        if name == "pwrite64" and path is not None:
+            self.parts[path] = self.parts.get(path, []) + parts  # who began to sync meanwhile may have missed it
+        elif path is not None:
             left = self.parts.get(path, [])
             for part in parts:
                 if part in left:
