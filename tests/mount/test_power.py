@@ -53,6 +53,9 @@ def lose_power(scene, mounted, directory, chance):
     """After how long it is killed, and how many files lost something."""
     log = directory / "strace"
     patience = chance.choice((0.05, 0.2, 0.5, 2, 20))
+    for path in sorted(mounted.cache.glob("2*/*.cab")):
+        if chance.random() < 0.8:  # so that there is something to be written, and lost
+            path.unlink()
     before = crashes.maps(mounted.cache)
     crashes.traced(mounted, "-o", str(log), *Journal.OPTIONS)
     crashes.live(mounted, scene, patience)
