@@ -29,6 +29,9 @@
 #define SWEEP_MS    (60 * 1000)
 #define SWEEP_BYTES ((guint64) 8 << 20)
 
+/* Writes may be ahead of the sweeps by that much. */
+#define BOUND_BYTES ((guint64) 8 << 20)
+
 /* A thread that runs a function now and then, and at once when it is woken. */
 typedef struct {
   CabCache *cache; /* set before the start, as are the next two */
@@ -106,6 +109,7 @@ static void clockwork_wake (gpointer data) {
   pthread_cond_signal (&self->changed);
 }
 
+/* It runs no more, and can still be woken. */
 static void clockwork_end (Clockwork *self) {
   {
     CAB_LOCK_SCOPE (&self->lock);
@@ -113,6 +117,9 @@ static void clockwork_end (Clockwork *self) {
     pthread_cond_signal (&self->changed);
   }
   pthread_join (self->thread, NULL);
+}
+
+static void clockwork_clear (Clockwork *self) {
   pthread_cond_destroy (&self->changed);
   pthread_mutex_destroy (&self->lock);
 }
@@ -133,6 +140,11 @@ static void sweep (CabCache *self) {
     options = self->evict;
   }
   cab_evict_sweep (self->store, &options, g_get_real_time () / G_USEC_PER_SEC);
+}
+
+static guint64 trim (gpointer data, guint64 bytes, guint64 used) {
+  CabCache *self = data;
+  return cab_contents_trim (self->contents, bytes, used);
 }
 
 /* --- life --------------------------------------------------------------------------------------------------- */
@@ -188,13 +200,19 @@ static void make_unpacker (CabCache *self, const CabCacheOptions *options) {
     g_warning ("members of CABs cannot be read: %s", self->no_unpacker->message);
 }
 
+/* What is fetched ahead has to stay until it is read. */
+static guint64 read_ahead_of (const CabCacheOptions *options) {
+  guint64 limit = options->size_limit;
+  return limit > 0 ? MIN (options->read_ahead, limit / 4) : options->read_ahead;
+}
+
 static void make_contents (CabCache *self, const CabCacheOptions *options) {
   const CabContentsOptions contents = {.store = self->store,
                                        .pool = self->pool,
                                        .client = self->client,
                                        .unpacker = self->unpacker,
                                        .unpacker_missing = self->no_unpacker,
-                                       .read_ahead = options->read_ahead,
+                                       .read_ahead = read_ahead_of (options),
                                        .connections = options->connections,
                                        .timeout_ms = options->timeout_ms,
                                        .size_limit = options->size_limit,
@@ -226,8 +244,13 @@ static void make_parts (CabCache *self, const CabCacheOptions *options) {
   make_contents (self, options);
 }
 
-static CabEvictOptions evict_options (const CabCacheOptions *options) {
-  return (CabEvictOptions){options->size_limit, options->free_bytes, options->free_percent, options->keep_s};
+static CabEvictOptions evict_options (CabCache *self, const CabCacheOptions *options) {
+  return (CabEvictOptions){
+      options->size_limit, options->free_bytes, options->free_percent, options->keep_s, trim, self};
+}
+
+static void set_bound (CabCache *self, guint64 limit) {
+  cab_store_set_bound (self->store, limit > 0 ? limit + BOUND_BYTES : 0);
 }
 
 CabCache *cab_cache_new (const CabCacheOptions *options, CabClient *client, GError **error) {
@@ -240,9 +263,13 @@ CabCache *cab_cache_new (const CabCacheOptions *options, CabClient *client, GErr
   self->store = g_steal_pointer (&store);
   self->pool = cab_pool_new (POOL_THREADS);
   pthread_mutex_init (&self->evict_lock, NULL);
-  self->evict = evict_options (options);
+  self->evict = evict_options (self, options);
   make_parts (self, options);
-  cab_store_set_written_func (self->store, SWEEP_BYTES, clockwork_wake, &self->janitor);
+  guint64 limit = options->size_limit;
+  set_bound (self, limit);
+  cab_store_set_written_func (self->store,
+                              limit > 0 ? CLAMP (limit / 8, SWEEP_BYTES / 8, SWEEP_BYTES) : SWEEP_BYTES,
+                              clockwork_wake, &self->janitor);
   clockwork_start (&self->ticker, self, "cabfs-ticker", TICK_MS, tick);
   clockwork_start (&self->janitor, self, "cabfs-janitor", SWEEP_MS, sweep);
   return self;
@@ -251,12 +278,13 @@ CabCache *cab_cache_new (const CabCacheOptions *options, CabClient *client, GErr
 void cab_cache_change (CabCache *self, const CabCacheOptions *options) {
   {
     CAB_LOCK_SCOPE (&self->evict_lock);
-    self->evict = evict_options (options);
+    self->evict = evict_options (self, options);
   }
+  set_bound (self, options->size_limit);
   cab_listings_change (self->listings, options->listing_ttl_s, options->timeout_ms);
   cab_stacktraces_change (self->stacktraces, options->listing_ttl_s, options->timeout_ms);
   cab_sizes_change (self->sizes, options->timeout_ms);
-  cab_contents_change (self->contents, options->read_ahead, options->size_limit, options->timeout_ms);
+  cab_contents_change (self->contents, read_ahead_of (options), options->size_limit, options->timeout_ms);
   clockwork_wake (&self->janitor);
 }
 
@@ -271,11 +299,13 @@ void cab_cache_free (CabCache *self) {
     return;
   cab_cache_stop (self);
   clockwork_end (&self->ticker);
+  clockwork_clear (&self->ticker);
+  clockwork_end (&self->janitor);
   cab_contents_free (self->contents);
   cab_members_free (self->members);
   cab_unpacker_free (self->unpacker);
   g_clear_error (&self->no_unpacker);
-  clockwork_end (&self->janitor);
+  clockwork_clear (&self->janitor);
   cab_listings_free (self->listings);
   cab_stacktraces_free (self->stacktraces);
   cab_pool_free (self->pool); /* writes what is left to write */

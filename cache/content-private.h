@@ -13,11 +13,12 @@
 struct CabContents {
   CabContentsOptions options; /* set at creation */
   pthread_mutex_t lock;
-  pthread_cond_t emptied; /* lock: signalled when the last content is freed */
-  guint contents;         /* lock: not freed yet; those that failed are not in the table any more */
-  GHashTable *table;      /* lock: key of a content to the content, which it has a reference of */
-  GHashTable *refused;    /* lock: key of a member that could not be extracted to why, owned by extract.c */
-  atomic_uint spoilt;     /* contents that failed when somebody could have read them */
+  pthread_cond_t emptied;  /* lock: signalled when the last content is freed */
+  guint contents;          /* lock: not freed yet; those that failed are not in the table any more */
+  GHashTable *table;       /* lock: key of a content to the content, which it has a reference of */
+  GHashTable *refused;     /* lock: key of a member that could not be extracted to why, owned by extract.c */
+  pthread_cond_t unpinned; /* lock: signalled when the last one lets go of a side */
+  atomic_uint spoilt;      /* contents that failed when somebody could have read them */
 };
 
 typedef enum { CONTENT_OPENING, CONTENT_READY, CONTENT_FAILED, CONTENT_RETIRING } ContentPhase;
@@ -43,6 +44,7 @@ typedef struct {
   /* What he was handed as it came: the bytes of `got`, at their place; NULL while there is none. */
   char *bytes;
   CabRanges got;
+  guint pin; /* 0: none */
 } Reader;
 
 /* One transfer under way; known to read.c only. */
@@ -87,20 +89,26 @@ struct CabContent {
   ContentPhase phase;
   GError *failed; /* why it is FAILED */
   guint users;
-  char *md5;        /* of the whole; NULL if not known */
-  CabRanges have;   /* bytes in the store */
-  CabRanges coming; /* bytes that streams will bring */
-  GQueue streams;   /* of Stream */
-  GQueue openers;   /* of Opener, owned; each is answered once, as are readers */
-  GQueue readers;   /* of Reader, owned */
+  char *md5;         /* of the whole; NULL if not known */
+  CabRanges have;    /* bytes in the store */
+  CabRanges coming;  /* bytes that streams will bring */
+  CabSums sums;      /* of what is in the store, but for what arrived last; none for a member */
+  CabRanges doubted; /* of `have`: bytes of an earlier time, not compared with their sums yet */
+  gboolean damaged;  /* some did not fit, and it was told */
+  GQueue streams;    /* of Stream */
+  GQueue openers;    /* of Opener, owned; each is answered once, as are readers */
+  GQueue readers;    /* of Reader, owned */
   CabPlan plan;
-  CabZone ahead; /* of the latest read: what it asked for that had no connection yet is begun when one is free */
+  CabZone
+      ahead; /* of the latest read: what it asked for that had no connection yet is begun when one is free */
   atomic_ullong brought; /* by streams, since somebody took the count */
   gint64 progress_us;
   CabRate rate;    /* of what streams bring */
   GError *trouble; /* why a read that waited failed; NULL if none did since the last byte */
   gint64 trouble_us;
   guint64 unsaved; /* bytes that no map speaks of */
+  guint pins[2];   /* who is reading from the store what was in `have`: on the side where he began, */
+  guint side;      /* which is the other one once trim.c waits for those of the one before */
   gboolean saving;
 
   gboolean asked; /* the save job's: the host was asked for its MD5 because the bytes have another one */
@@ -201,6 +209,33 @@ void cab_extraction_cancel (CabContent *self);
 
 /* Ends workers that nobody needs.  No lock held. */
 void cab_extractions_tick (CabContents *contents, gint64 now_us);
+
+/* --- trust.c: what an earlier time left --- */
+
+/* TRUE if a byte of [start, end) has to be checked before it is handed out. */
+gboolean cab_content_doubts_locked (const CabContent *self, guint64 start, guint64 end);
+
+/* Compares what is doubted of [start, end) with its sums: what does not fit is not here any more.  Reads from the disk,
+ * once for each piece.  No lock held. */
+void cab_content_check (CabContent *self, guint64 start, guint64 end);
+
+/* Bytes that a transfer, whose @summer it is, has brought into the store.  No lock held. */
+void cab_content_sum_up (CabContent *self, CabSummer *summer, guint64 off, const char *bytes, gsize len);
+
+/* What a map may speak of: the pieces that are here and have a sum; of a member, all. */
+void cab_content_vouch_locked (const CabContent *self, CabMap *map);
+
+/* All is here and trusted: `complete` from now on. */
+void cab_content_note_complete_locked (CabContent *self);
+
+/* --- trim.c: what is given back while it is open --- */
+
+/* Who found bytes in `have` and lets go of the lock to read them holds a pin meanwhile, not 0, or they may be gone. */
+guint cab_content_pin_locked (CabContent *self);
+void cab_content_unpin (CabContent *self, guint pin);
+
+/* read.c: begins anew for all who wait.  No lock held. */
+void cab_content_fetch_for_readers (CabContent *self);
 
 /* save.c: TRUE if a save job is due; then it is pushed with cab_content_push_save() once the lock is gone. */
 gboolean cab_content_save_due_locked (CabContent *self);

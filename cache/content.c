@@ -14,6 +14,7 @@ CabContents *cab_contents_new (const CabContentsOptions *options) {
   self->options = *options;
   pthread_mutex_init (&self->lock, NULL);
   pthread_cond_init (&self->emptied, NULL);
+  pthread_cond_init (&self->unpinned, NULL);
   self->table = g_hash_table_new (g_str_hash, g_str_equal);
   self->refused = cab_extraction_refusals_new ();
   atomic_init (&self->spoilt, 0);
@@ -37,6 +38,7 @@ void cab_contents_free (CabContents *self) {
   g_hash_table_unref (self->table);
   g_hash_table_unref (self->refused);
   pthread_cond_destroy (&self->emptied);
+  pthread_cond_destroy (&self->unpinned);
   pthread_mutex_destroy (&self->lock);
   g_free (self);
 }
@@ -83,6 +85,8 @@ void cab_content_drop (CabContent *self) {
   cab_scope_free (self->scope);
   cab_ranges_clear (&self->have);
   cab_ranges_clear (&self->coming);
+  cab_ranges_clear (&self->doubted);
+  cab_sums_clear (&self->sums);
   g_clear_error (&self->failed);
   g_clear_error (&self->trouble);
   g_free (self->key);
@@ -217,8 +221,13 @@ static gboolean take_map_locked (CabContent *self, CabMap *map) {
   }
   self->have = map->have;
   map->have = (CabRanges) CAB_RANGES_INIT;
-  gboolean complete = cab_ranges_has (&self->have, 0, self->size);
-  atomic_store (&self->verified, complete); /* it was when it was saved as complete */
+  self->sums = map->sums;
+  map->sums = (CabSums){0};
+  gboolean complete = cab_ranges_has (&self->have, 0, self->size) && !map->written_since;
+  if (!complete)
+    cab_ranges_copy (&self->have, &self->doubted);
+  self->unsaved = map->written_since ? 1 : 0; /* its map has to be written anew */
+  atomic_store (&self->verified, complete);   /* it was when it was saved as complete */
   atomic_store (&self->complete, complete);
   return TRUE;
 }
@@ -233,14 +242,18 @@ static void begin (CabContent *self) {
   else
     self->object = cab_object_open (self->owner->options.store, &key, &map);
   GQueue openers = G_QUEUE_INIT;
-  gboolean ready;
+  gboolean ready, save = FALSE;
   {
     CAB_LOCK_SCOPE (
         &self->owner->lock); /* a directory that is shown asks what is here, also of one that opens */
     ready = take_map_locked (self, &map) || cab_extraction_knows_locked (self);
-    if (ready)
+    if (ready) {
       cab_content_ready_locked (self, &openers);
+      save = cab_content_save_due_locked (self);
+    }
   }
+  if (save)
+    cab_content_push_save (self);
   if (ready)
     cab_content_answer_openers (self, &openers, NULL);
   else

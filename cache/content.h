@@ -105,6 +105,10 @@ void cab_contents_look_at_disk (CabContents *self, const CabScope *scope, const 
 /* What is on the way: of CabDownload, for the caller to unref. */
 GArray *cab_contents_downloads (CabContents *self, gint64 now_us);
 
+/* The cache is too full, and what somebody has open cannot be removed: CABs that take much of the @used bytes give up what
+ * nobody is reading near, of which the first bytes first, until @bytes are free.  How many are.  Blocks. */
+guint64 cab_contents_trim (CabContents *self, guint64 bytes, guint64 used);
+
 /* Ends the waits that have been without progress for too long.  @now_us: monotonic. */
 void cab_contents_tick (CabContents *self, gint64 now_us);
 

@@ -194,15 +194,14 @@ static guint64 missing_space (CabStore *store, const CabEvictOptions *options, g
   return available < wanted ? wanted - available : 0;
 }
 
-/* One line when it begins and one when it ends. */
 static void tell_full (CabStore *store, gboolean full, guint64 left) {
-  if (full && !cab_store_is_full (store))
+  if (full && cab_store_should_tell_full (store))
     g_warning ("cache: full with %" G_GUINT64_FORMAT
                " bytes of CABs, and none that could go (cache-size, cache-free): "
                "reads go on without being kept",
                left);
   else if (!full && cab_store_is_full (store))
-    g_message ("cache: there is room again");
+    g_info ("cache: there is room again");
   cab_store_set_full (store, full);
 }
 
@@ -233,8 +232,13 @@ guint64 cab_evict_sweep (CabStore *store, const CabEvictOptions *options, gint64
       files++;
     }
   }
-  cab_store_set_usage (store, left, files);
   remove_empty (store, dirs);
+  if (freed < needed && options->trim != NULL) {
+    guint64 given = options->trim (options->trim_data, needed - freed, left);
+    freed += given;
+    left -= MIN (left, given);
+  }
+  cab_store_set_usage (store, left, files);
   tell_full (store, freed < needed, left);
   cab_store_set_short (store, freed < to_free);
   return left;

@@ -42,6 +42,9 @@ typedef struct {
   guint64 free_bytes;
   guint free_percent;
   gint64 keep_s;
+  /* Where nothing can be removed: has who reads give @bytes back, of @used; returns how many were.  NULL: nobody does. */
+  guint64 (*trim) (gpointer data, guint64 bytes, guint64 used);
+  gpointer trim_data;
 } CabEvictOptions;
 
 /* One pass over the directory of @store; says to the store whether it is full, which it is where not enough could be

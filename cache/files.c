@@ -38,7 +38,7 @@ static gboolean write_all (int fd, const char *from, gsize len) {
 
 GBytes *cab_file_read (int dirfd, const char *name, gsize limit, GError **error) {
   g_auto (CabFd) fd = openat (dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0 && errno == ENOENT) {
+  if (dirfd == -1 || (fd < 0 && errno == ENOENT)) {
     g_set_error (error, CAB_ERROR, CAB_ERROR_NOT_FOUND, "%s is not there", name);
     return NULL;
   }
@@ -65,8 +65,10 @@ gboolean cab_file_replace (int dirfd, const char *name, const void *bytes, gsize
   if (fd >= 0 && write_all (fd, bytes, len) && renameat (dirfd, temporary, dirfd, name) == 0)
     return TRUE;
   cab_error_errno (error, "write %s", name);
+  int saved = errno;
   if (fd >= 0)
     unlinkat (dirfd, temporary, 0);
+  errno = saved;
   return FALSE;
 }
 

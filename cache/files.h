@@ -28,7 +28,7 @@ static inline int cab_fd_steal (CabFd *fd) {
 }
 
 /* The whole of file @name, at most @limit bytes (INVALID if it has more).  NULL with @error; a file that does not
- * exist is NOT_FOUND. */
+ * exist is NOT_FOUND, and so is any where @dirfd is -1. */
 GBytes *cab_file_read (int dirfd, const char *name, gsize limit, GError **error);
 
 /* Writes @name so that at any time, also after a crash of this process, either the old or the new content is

@@ -4,6 +4,7 @@
 #include "cache/files.h"
 #include "cache/listingscan.h"
 #include "client/error.h"
+#include "client/metrics.h"
 #include "client/sync.h"
 
 #include <fcntl.h>
@@ -152,7 +153,7 @@ static void save_work (gpointer data) {
   gsize len;
   const void *bytes = g_bytes_get_data (job->bytes, &len);
   if (dirfd < 0 || !cab_file_replace (cab_store_dirfd (job->store), job->path, bytes, len, &error))
-    g_warning ("cache: a listing is not kept for the next mount: %s", error->message);
+    cab_store_tell_unusable (job->store, error);
   g_bytes_unref (job->bytes);
   g_free (job->path);
   g_free (job);
@@ -165,6 +166,11 @@ static void save (CabListings *self, const Entry *entry, GBytes *bytes) {
   cab_pool_push (self->options.pool, save_work, job);
 }
 
+static void tell_damaged (const char *path, const GError *error) {
+  g_warning ("cache: %s is not used: %s", path, error->message);
+  cab_metric_add (CAB_METRIC_CACHE_DAMAGED, 1);
+}
+
 /* The list as the last mount left it, or NULL; @fetched_s is when the services gave it. */
 static CabRecords *load (CabListings *self, const CabScope *scope, gint64 *fetched_s) {
   int dirfd = cab_store_dirfd (self->options.store);
@@ -173,7 +179,7 @@ static CabRecords *load (CabListings *self, const CabScope *scope, gint64 *fetch
   g_autoptr (GBytes) bytes = cab_file_read (dirfd, path, LISTING_LIMIT, &error);
   g_autoptr (CabRecords) records = bytes == NULL ? NULL : cab_records_load (bytes, &error);
   if (records == NULL && !g_error_matches (error, CAB_ERROR, CAB_ERROR_NOT_FOUND))
-    g_warning ("cache: %s is not used: %s", path, error->message);
+    tell_damaged (path, error);
   struct stat st;
   *fetched_s = fstatat (dirfd, path, &st, 0) == 0 ? (gint64) st.st_mtim.tv_sec : 0;
   return g_steal_pointer (&records);

@@ -78,6 +78,7 @@ gboolean cab_contents_local (CabContents *self, const CabScope *scope, const Cab
   }
   char bytes[8];
   gsize got;
+  cab_content_check (content, 0, sizeof bytes);
   if (head && cab_content_read_now (content, 0, sizeof bytes, bytes, &got))
     g_strlcpy (out->kind, cab_content_kind (bytes, got), sizeof out->kind);
   cab_content_unref (content);

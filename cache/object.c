@@ -16,11 +16,13 @@
 #include <sys/stat.h>
 
 struct CabObject {
-  CabStore *store; /* set at creation, as all here */
+  CabStore *store; /* set at creation, as all but the last */
   int fd;          /* the data file; its flock is ours.  -1: it takes nothing */
   char *data_path; /* below the store's directory */
   char *map_path;
   gboolean is_private;
+  gboolean is_frozen;    /* there to be read */
+  atomic_bool is_broken; /* a write has failed, and not for want of room: no other is tried */
 };
 
 static gboolean is_complete (const CabMap *map) {
@@ -44,13 +46,39 @@ static gboolean identify (int fd, gboolean complete, guint64 *inode, char **born
   return TRUE;
 }
 
-gboolean cab_map_belongs (const CabMap *map, int fd) {
+/* Of what identify() has made: the times up to that of the last write. */
+static gboolean is_born_with (const char *one, const char *other) {
+  gsize len = strcspn (one, " ");
+  return len == strcspn (other, " ") && memcmp (one, other, len) == 0;
+}
+
+gboolean cab_map_belongs (CabMap *map, int fd) {
   guint64 inode, size;
   g_autofree char *born = NULL;
   if (!identify (fd, is_complete (map), &inode, &born, &size) || inode != map->inode ||
-      strcmp (born, map->born) != 0)
+      !is_born_with (born, map->born))
     return FALSE;
+  map->written_since = strcmp (born, map->born) != 0 || (is_complete (map) && size != map->size);
   return map->have.count == 0 || map->have.items[map->have.count - 1].end <= size;
+}
+
+/* There is a sum for all of it: who finds one that does not fit fetches that piece again.  Of a member no piece can be
+ * fetched. */
+static gboolean can_be_checked (const CabMap *map) {
+  guint64 summed = 0;
+  for (guint i = 0; i < map->sums.count; i++)
+    summed += map->sums.items[i].piece.end - map->sums.items[i].piece.start;
+  return summed == cab_ranges_total (&map->have);
+}
+
+static gboolean is_of_use (CabMap *map, int fd) {
+  return cab_map_belongs (map, fd) && (can_be_checked (map) || (is_complete (map) && !map->written_since));
+}
+
+/* Who reads the file itself, as the kernel may, must not find more than the CAB has. */
+static gboolean cut_off (const CabMap *map, int fd) {
+  struct stat st;
+  return fstat (fd, &st) == 0 && ((guint64) st.st_size <= map->size || ftruncate (fd, (off_t) map->size) == 0);
 }
 
 static CabObject *object_new (CabStore *store, const CabObjectKey *key) {
@@ -84,6 +112,11 @@ static gboolean is_linked (int fd) {
   return fstat (fd, &st) == 0 && st.st_nlink > 0;
 }
 
+/* It has a name, and what is done to it remains. */
+static gboolean is_kept (const CabObject *self) {
+  return !self->is_private && !self->is_frozen && is_linked (self->fd);
+}
+
 /* An unnamed file, for us alone. */
 static gboolean open_private (CabObject *self, GError **error) {
   self->fd = openat (self->store->dirfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
@@ -95,7 +128,7 @@ static gboolean open_private (CabObject *self, GError **error) {
 static void load_locked_file (CabObject *self, const char *id, CabMap *map) {
   g_autoptr (GError) error = NULL;
   gboolean good = cab_store_load_map (self->store, self->map_path, id, map, &error);
-  if (good && cab_map_belongs (map, self->fd))
+  if (good && is_of_use (map, self->fd) && cut_off (map, self->fd))
     return;
   struct stat st;
   gboolean had_data = fstat (self->fd, &st) == 0 && st.st_size > 0;
@@ -129,7 +162,7 @@ static OpenResult open_shared (CabObject *self, const CabObjectKey *key, CabMap 
   if (writer) {
     load_locked_file (self, key->id, map);
   } else if (!cab_store_load_map (self->store, self->map_path, key->id, map, NULL) ||
-             !cab_map_belongs (map, self->fd) || !is_complete (map)) {
+             !cab_map_belongs (map, self->fd) || !is_complete (map) || map->written_since) {
     /* Others read it as complete, so a map that says less is no ground to write into it. */
     cab_map_clear (map);
     return OPEN_BUSY;
@@ -138,18 +171,32 @@ static OpenResult open_shared (CabObject *self, const CabObjectKey *key, CabMap 
     cab_map_clear (map); /* another CAB of the same name: its file is not ours to use or to empty */
     return OPEN_BUSY;
   }
-  if (map->born != NULL && is_complete (map))
+  if (map->born != NULL && is_complete (map) && !map->written_since)
     cab_object_share (self);
   return OPEN_DONE;
 }
 
 /* One that takes nothing: what is read goes by without being kept. */
 static CabObject *open_none (CabObject *self, const GError *error) {
-  g_warning ("cache: %s; it is read without being kept", error->message);
-  if (!g_error_matches (error, CAB_ERROR, CAB_ERROR_NO_SPACE))
-    cab_store_note (self->store, TRUE);
+  cab_store_tell_unusable (self->store, error);
   self->is_private = TRUE;
   return self;
+}
+
+/* What a disk has that cannot be written, shared with whoever could. */
+static gboolean open_frozen (CabObject *self, const CabObjectKey *key, CabMap *map) {
+  self->fd = openat (self->store->dirfd, self->data_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (self->fd >= 0 && flock (self->fd, LOCK_SH | LOCK_NB) == 0 &&
+      cab_store_load_map (self->store, self->map_path, key->id, map, NULL) &&
+      strcmp (map->owner, key->owner) == 0 && is_of_use (map, self->fd)) {
+    self->is_frozen = TRUE;
+    return TRUE;
+  }
+  cab_map_clear (map);
+  if (self->fd >= 0)
+    close (self->fd);
+  self->fd = -1;
+  return FALSE;
 }
 
 CabObject *cab_object_open (CabStore *store, const CabObjectKey *key, CabMap *map) {
@@ -159,6 +206,8 @@ CabObject *cab_object_open (CabStore *store, const CabObjectKey *key, CabMap *ma
   *map = (CabMap){.modified = CAB_TIME_UNKNOWN};
   /* Removed between open and lock, again and again, would need an eviction for each try. */
   for (guint i = 0; i < 16; i++) {
+    if (store->read_only && open_frozen (self, key, map))
+      return self;
     if (mkdirat (store->dirfd, dir, 0700) < 0 && errno != EEXIST) {
       cab_error_errno (&error, "make directory %s in the cache", dir);
       return open_none (self, error);
@@ -170,10 +219,10 @@ CabObject *cab_object_open (CabStore *store, const CabObjectKey *key, CabMap *ma
       return self;
     }
     if (self->fd >= 0)
-      close (self->fd);
+      close (self->fd); /* not where it failed: errno is that of the failure */
     self->fd = -1;
     if (result == OPEN_FAILED)
-      return open_none (self, error);
+      return errno == EROFS && open_frozen (self, key, map) ? self : open_none (self, error);
     if (result == OPEN_BUSY)
       break;
   }
@@ -199,17 +248,29 @@ static gboolean found_full (CabObject *self, GError **error) {
   return refuse_write (self, error);
 }
 
+/* The disk is gone, read-only or broken: what was read from it before may still be there. */
 static gboolean found_broken (CabObject *self, GError **error) {
-  cab_error_errno (error, "write %s to the cache", self->data_path);
-  cab_store_note (self->store, TRUE);
-  return FALSE;
+  g_autoptr (GError) local = NULL;
+  cab_error_errno (&local, "write %s to the cache", self->data_path);
+  cab_store_tell_unusable (self->store, local);
+  atomic_store (&self->is_broken, TRUE);
+  return refuse_write (self, error);
+}
+
+gboolean cab_object_takes (const CabObject *self) {
+  return self->fd >= 0 && !self->is_frozen && !atomic_load (&self->is_broken) &&
+         !cab_store_is_full (self->store);
 }
 
 gboolean cab_object_write (CabObject *self, guint64 off, const void *bytes, gsize len, GError **error) {
   CabStore *store = self->store;
   const char *from = bytes;
-  if (self->fd < 0 || cab_store_is_full (store))
+  if (!cab_object_takes (self))
     return refuse_write (self, error);
+  if (cab_store_is_at_bound (store, len)) {
+    cab_store_watch (store);
+    return refuse_write (self, error);
+  }
   for (gsize done = 0; done < len;) {
     ssize_t n = pwrite (self->fd, from + done, len - done, (off_t) (off + done));
     if (n < 0 && errno == EINTR)
@@ -230,8 +291,17 @@ void cab_object_wrote (CabObject *self, guint64 len) {
     store->written_func (store->written_data);
 }
 
+gboolean cab_object_punch (CabObject *self, guint64 start, guint64 end) {
+  if (self->fd < 0 || self->is_frozen)
+    return FALSE;
+  if (is_kept (self))
+    unlinkat (self->store->dirfd, self->map_path, 0);
+  return fallocate (self->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t) start,
+                    (off_t) (end - start)) == 0;
+}
+
 gboolean cab_object_empty (CabObject *self, GError **error) {
-  if (self->fd < 0)
+  if (self->fd < 0 || self->is_frozen)
     return refuse_write (self, error);
   if (ftruncate (self->fd, 0) < 0)
     return cab_error_errno (error, "empty %s in the cache", self->data_path) != NULL;
@@ -259,7 +329,7 @@ int cab_object_descriptor (const CabObject *self) {
 }
 
 gboolean cab_object_save (CabObject *self, CabMap *map, GError **error) {
-  if (self->is_private || !is_linked (self->fd))
+  if (!is_kept (self))
     return TRUE;
   if (fdatasync (self->fd) < 0)
     return cab_error_errno (error, "bring %s to the disk", self->data_path) != NULL;
@@ -272,12 +342,12 @@ gboolean cab_object_save (CabObject *self, CabMap *map, GError **error) {
 }
 
 void cab_object_share (CabObject *self) {
-  if (!self->is_private)
+  if (!self->is_private && !self->is_frozen)
     flock (self->fd, LOCK_SH | LOCK_NB);
 }
 
 void cab_object_discard (CabObject *self) {
-  if (self->is_private || !is_linked (self->fd))
+  if (!is_kept (self))
     return;
   unlinkat (self->store->dirfd, self->map_path, 0);
   unlinkat (self->store->dirfd, self->data_path, 0);
@@ -285,6 +355,6 @@ void cab_object_discard (CabObject *self) {
 
 void cab_object_touch (CabObject *self) {
   const struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_OMIT}};
-  if (!self->is_private)
+  if (!self->is_private && !self->is_frozen)
     futimens (self->fd, times);
 }

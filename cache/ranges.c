@@ -69,6 +69,11 @@ gboolean cab_ranges_has (const CabRanges *self, guint64 start, guint64 end) {
   return !cab_ranges_next_missing (self, start, end, &missing);
 }
 
+gboolean cab_ranges_touches (const CabRanges *self, guint64 start, guint64 end) {
+  guint at = first_ending_from (self, start + 1);
+  return at < self->count && self->items[at].start < end;
+}
+
 gboolean cab_ranges_next_missing (const CabRanges *self, guint64 start, guint64 end, CabRange *missing) {
   guint at = first_ending_from (self, start);
   if (at < self->count && self->items[at].start <= start) {

@@ -33,6 +33,9 @@ void cab_ranges_remove (CabRanges *self, guint64 start, guint64 end);
 /* TRUE if every byte of [start, end) is in the set; TRUE for an empty interval. */
 gboolean cab_ranges_has (const CabRanges *self, guint64 start, guint64 end);
 
+/* TRUE if any byte of [start, end) is in the set. */
+gboolean cab_ranges_touches (const CabRanges *self, guint64 start, guint64 end);
+
 /* The first interval within [start, end) that is not in the set: FALSE if there is none. */
 gboolean cab_ranges_next_missing (const CabRanges *self, guint64 start, guint64 end, CabRange *missing);
 

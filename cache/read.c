@@ -13,6 +13,7 @@ struct Stream {
   CabContent *content; /* a reference */
   CabPriority priority;
   guint64 start;
+  CabSummer *summer; /* the transfer's, and who ends it */
 
   /* owner's lock */
   CabTransfer *transfer; /* NULL until cab_blob_get() has returned; stays until the stream is freed */
@@ -24,6 +25,7 @@ static void stream_drop (Stream *stream) {
   if (!cab_ref_drop (&stream->refs))
     return;
   cab_transfer_unref (stream->transfer);
+  cab_summer_free (stream->summer);
   cab_content_drop (stream->content);
   g_free (stream);
 }
@@ -56,7 +58,10 @@ static gboolean complete_bytes (CabContent *self, Reader *reader, GError **error
 void cab_content_answer_readers (CabContent *self, GQueue *readers, const GError *error) {
   for (Reader *reader = g_queue_pop_head (readers); reader != NULL; reader = g_queue_pop_head (readers)) {
     g_autoptr (GError) local = NULL;
-    if (error == NULL && complete_bytes (self, reader, &local))
+    gboolean good = error == NULL && complete_bytes (self, reader, &local);
+    if (reader->pin > 0)
+      cab_content_unpin (self, reader->pin);
+    if (good)
       reader->done (reader->data, reader->bytes, reader->len, NULL);
     else
       reader->done (reader->data, NULL, 0, error != NULL ? error : local);
@@ -78,6 +83,7 @@ void cab_content_take_satisfied_locked (CabContent *self, GQueue *into) {
     next = link->next;
     if (!is_satisfied_locked (self, link->data))
       continue;
+    ((Reader *) link->data)->pin = cab_content_pin_locked (self);
     g_queue_unlink (&self->readers, link);
     g_queue_push_tail_link (into, link);
   }
@@ -189,8 +195,9 @@ static void arrived (Stream *stream, guint64 off, const void *bytes, gsize len) 
     progress_locked (self, len);
     hand_out_locked (self, off, off + len, bytes, stream->end);
     cab_content_take_satisfied_locked (self, &satisfied);
-    if (cab_ranges_has (&self->have, 0, self->size))
-      atomic_store (&self->complete, TRUE);
+    if (stream->pos == stream->end)
+      cab_summer_take (stream->summer, &self->sums);
+    cab_content_note_complete_locked (self);
     save = cab_content_save_due_locked (self);
   }
   cab_content_answer_readers (self, &satisfied, NULL);
@@ -225,6 +232,7 @@ static gboolean on_write (gpointer data, guint64 off, const void *bytes, gsize l
     return FALSE;
   }
   if (cab_object_write (stream->content->object, off, bytes, len, &local)) {
+    cab_content_sum_up (stream->content, stream->summer, off, bytes, len);
     arrived (stream, off, bytes, len);
     return TRUE;
   }
@@ -239,7 +247,7 @@ static gboolean on_write (gpointer data, guint64 off, const void *bytes, gsize l
 }
 
 /* Readers that a stream we cancelled leaves behind: somebody opened the CAB again meanwhile. */
-static void fetch_for_readers (CabContent *self) {
+void cab_content_fetch_for_readers (CabContent *self) {
   g_autoptr (GArray) zones = g_array_new (FALSE, FALSE, sizeof (CabRange));
   {
     CAB_LOCK_SCOPE (&self->owner->lock);
@@ -265,6 +273,7 @@ static void on_done (gpointer data, const GError *error) {
     CAB_LOCK_SCOPE (&self->owner->lock);
     g_queue_remove (&self->streams, stream);
     cab_ranges_remove (&self->coming, stream->pos, stream->end);
+    cab_summer_take (stream->summer, &self->sums);
     opening = self->phase == CONTENT_OPENING;
     cancelled = stream->cancelled && !opening;
     if (error != NULL && !cancelled)
@@ -279,7 +288,7 @@ static void on_done (gpointer data, const GError *error) {
     cab_content_fail (self, error);
   cab_content_answer_readers (self, &bereft, error);
   if (cancelled)
-    fetch_for_readers (self);
+    cab_content_fetch_for_readers (self);
   else if (ahead.end > 0)
     cab_content_fetch (self, ahead, 0);
   cab_content_settle (self);
@@ -319,6 +328,7 @@ static Stream *plan_locked (CabContent *self, CabZone *zone, guint64 urgent, Cab
   Stream *stream = g_new0 (Stream, 1);
   cab_ref_init (&stream->refs);
   stream->content = cab_content_hold (self);
+  stream->summer = cab_summer_new ();
   stream->priority = priority;
   stream->start = stream->pos = gap->start;
   stream->end = gap->end;
@@ -434,7 +444,7 @@ void cab_content_fail (CabContent *self, const GError *error) {
 /* Nothing is fetched ahead for which there is no room. */
 static CabPlanLimits limits (const CabContent *self) {
   const CabContentsOptions *options = &self->owner->options;
-  return (CabPlanLimits){cab_store_is_full (options->store) ? 0 : options->read_ahead, options->connections};
+  return (CabPlanLimits){cab_object_takes (self->object) ? options->read_ahead : 0, options->connections};
 }
 
 static CabZone plan_read_locked (CabContent *self, guint64 start, guint64 end) {
@@ -450,18 +460,24 @@ static gsize clamp (const CabContent *self, guint64 off, gsize len) {
 
 gboolean cab_content_read_now (CabContent *self, guint64 off, gsize len, void *bytes, gsize *got) {
   *got = clamp (self, off, len);
+  guint pin = 0;
   if (!atomic_load (&self->complete)) {
     CabZone zone;
     guint64 end = off + *got;
     {
       CAB_LOCK_SCOPE (&self->owner->lock);
-      if (self->phase != CONTENT_READY || !cab_ranges_has (&self->have, off, end))
+      if (self->phase != CONTENT_READY || !cab_ranges_has (&self->have, off, end) ||
+          cab_content_doubts_locked (self, off, end))
         return FALSE;
       zone = plan_read_locked (self, off, end);
+      pin = cab_content_pin_locked (self);
     }
     cab_content_fetch (self, zone, end);
   }
-  if (!cab_object_read (self->object, off, bytes, *got, NULL))
+  gboolean good = cab_object_read (self->object, off, bytes, *got, NULL);
+  if (pin > 0)
+    cab_content_unpin (self, pin);
+  if (!good)
     return FALSE;
   cab_metric_add (CAB_METRIC_BYTES_CACHED, *got);
   return TRUE;
@@ -478,12 +494,14 @@ void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone don
   CabRange range = {off, off + reader->len};
   CabZone zone = {0};
   g_autoptr (GError) error = NULL;
+  cab_content_check (self, range.start, range.end);
   {
     CAB_LOCK_SCOPE (&self->owner->lock);
     if (self->phase == CONTENT_FAILED) {
       error = g_error_copy (self->failed);
       g_queue_push_tail (&now, reader);
     } else if (cab_ranges_has (&self->have, range.start, range.end)) {
+      reader->pin = cab_content_pin_locked (self);
       g_queue_push_tail (&now, reader);
     } else if (is_in_trouble_locked (self)) {
       error = g_error_copy (self->trouble);

@@ -11,7 +11,7 @@
 gboolean cab_content_save_due_locked (CabContent *self) {
   gboolean idle = self->users == 0 && g_queue_is_empty (&self->streams);
   if (self->phase != CONTENT_READY || self->saving || self->unsaved == 0 ||
-      !(idle || atomic_load (&self->complete) || self->unsaved >= CAB_SAVE_STEP))
+      !(idle || cab_ranges_has (&self->have, 0, self->size) || self->unsaved >= CAB_SAVE_STEP))
     return FALSE;
   if (self->extraction != NULL && !atomic_load (&self->complete))
     return FALSE; /* a part of a member is not kept */
@@ -56,7 +56,21 @@ static void snapshot (CabContent *self, CabMap *map, guint64 *bytes) {
                   .etag = g_strdup (self->etag),
                   .md5 = g_strdup (self->md5),
                   .modified = self->modified};
-  cab_ranges_copy (&self->have, &map->have);
+  cab_content_vouch_locked (self, map);
+}
+
+/* Of what is all here nothing is left in doubt: it is handed out as it is from then on. */
+static void check_whole (CabContent *self) {
+  gboolean whole;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock);
+    whole = cab_ranges_has (&self->have, 0, self->size);
+  }
+  if (!whole || self->extraction != NULL)
+    return;
+  cab_content_check (self, 0, self->size);
+  CAB_LOCK_SCOPE (&self->owner->lock);
+  cab_content_note_complete_locked (self);
 }
 
 static void save_work (gpointer data);
@@ -89,6 +103,7 @@ static void save_work (gpointer data) {
   g_autoptr (GError) error = NULL;
   g_auto (CabMap) map = {0};
   guint64 bytes;
+  check_whole (self);
   snapshot (self, &map, &bytes);
   gboolean good = verify (self, &map, &error);
   if (!good && ask_again (self))
@@ -98,7 +113,7 @@ static void save_work (gpointer data) {
     cab_metric_add (CAB_METRIC_CACHE_DAMAGED, 1);
     cab_content_fail (self, error);
   } else if (!cab_object_save (self->object, &map, &error)) {
-    g_warning ("cache: %s is not kept for the next mount: %s", self->id, error->message);
+    cab_store_tell_unusable (self->owner->options.store, error);
   } else if (atomic_load (&self->complete)) {
     cab_object_share (self->object);
   }

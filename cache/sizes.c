@@ -5,6 +5,7 @@
 #include "cache/listing.h"
 #include "cache/sizefile.h"
 #include "client/error.h"
+#include "client/metrics.h"
 #include "client/sync.h"
 
 #include <errno.h>
@@ -236,7 +237,11 @@ void cab_sizes_follow (CabSizes *self, const CabScope *scope, CabRecords *record
   if (bytes != NULL) {
     gsize len;
     const char *text = g_bytes_get_data (bytes, &len);
-    cab_sizefile_parse (text, len, apply_line, table);
+    if (cab_sizefile_parse (text, len, apply_line, table) > 0) {
+      g_info ("cache: lines of the sizes of %s are torn or damaged, those CABs are asked for again",
+              scope->failure);
+      cab_metric_add (CAB_METRIC_CACHE_DAMAGED, 1);
+    }
   }
 }
 

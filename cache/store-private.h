@@ -10,19 +10,23 @@
 #include <stdatomic.h>
 
 struct CabStore {
-  int dirfd;  /* set at creation */
-  int lockfd; /* set at creation */
+  int dirfd;          /* set at creation, as are the next two; -1: there is no directory */
+  int lockfd;         /* -1 where there can be none */
+  gboolean read_only; /* objects are there to be read */
 
   /* set before the first object */
   guint64 written_step;
   void (*written_func) (gpointer data);
   gpointer written_data;
 
+  atomic_ullong bound;   /* 0: none */
   atomic_ullong written; /* bytes, ever */
   atomic_ullong reserved;
   atomic_bool full;
   atomic_bool is_short;
   atomic_bool broken; /* the last try to make or write a file failed, and not for want of room */
+  atomic_bool told_unusable;
+  atomic_llong told_full_us; /* 0: never */
 
   /* of the count under way, and of the last one */
   atomic_ullong marked_written, marked_made;
@@ -38,10 +42,17 @@ void cab_store_note (CabStore *self, gboolean broken);
 char *cab_store_data_path (const CabObjectKey *key);
 char *cab_store_map_path (const CabObjectKey *key);
 
+/* The errors of a disk that is read-only, full, broken or gone: no reason to do without the CABs. */
+gboolean cab_is_disk_fault (int number);
+
+/* TRUE if @bytes more would be beyond the bound. */
+gboolean cab_store_is_at_bound (CabStore *self, guint64 bytes);
+
 /* Reads and parses the map @path of CAB @id: INVALID if it is damaged or another's, NOT_FOUND if there is none. */
 gboolean cab_store_load_map (CabStore *self, const char *path, const char *id, CabMap *map, GError **error);
 
-/* TRUE if @map speaks of the file @fd and that file has all it promises. */
-gboolean cab_map_belongs (const CabMap *map, int fd);
+/* TRUE if @map speaks of the file @fd and that file has all it promises.  @map->written_since tells whether somebody
+ * wrote into it though all was here: then it has still to be compared with the sums. */
+gboolean cab_map_belongs (CabMap *map, int fd);
 
 #endif

@@ -22,6 +22,9 @@
 /* Maps and listings far above anything real; a larger one is damage. */
 #define MAP_LIMIT ((gsize) 64 << 20)
 
+/* That the disk is full, and is not, may change with every CAB. */
+#define TELL_FULL_US (600 * G_USEC_PER_SEC)
+
 /* Sorts behind every real time: what does not expire is removed last. */
 #define NEVER_EXPIRES "99991231T235959Z"
 
@@ -91,39 +94,84 @@ static gboolean check_owner (int dirfd, const char *dir, GError **error) {
   return TRUE;
 }
 
+gboolean cab_is_disk_fault (int number) {
+  return number == EROFS || number == ENOSPC || number == EDQUOT || number == EIO || number == ENODEV ||
+         number == ENOTCONN || number == ESTALE;
+}
+
+/* It is ours, and dumps of other people's machines are in it. */
+static gboolean make_private (int dirfd, const char *dir, GError **error) {
+  struct stat st;
+  if (fstat (dirfd, &st) == 0 && ((st.st_mode & 07777) == 0700 || fchmod (dirfd, 0700) == 0))
+    return TRUE;
+  return cab_error_errno (error, "make cache directory %s private", dir) != NULL;
+}
+
 static int open_dir (const char *dir, GError **error) {
   int dirfd = cab_dir_make (AT_FDCWD, dir, error);
   if (dirfd < 0)
     return -1;
-  if (check_owner (dirfd, dir, error) && check_version (dirfd, dir, error)) {
-    /* It is ours, and dumps of other people's machines are in it. */
-    if (fchmod (dirfd, 0700) == 0)
-      return dirfd;
-    cab_error_errno (error, "make cache directory %s private", dir);
-  }
+  errno = 0; /* of what fails below without one, none is told */
+  if (check_owner (dirfd, dir, error) && check_version (dirfd, dir, error) && make_private (dirfd, dir, error))
+    return dirfd;
+  int saved = errno;
   close (dirfd);
+  errno = saved;
   return -1;
 }
 
-/* Takes @dirfd from the caller. */
-static CabStore *lock_store (CabFd *dirfd, const char *dir, GError **error) {
-  /* Held as long as the store is open, so that whoever wants to convert or remove the whole can know. */
-  g_auto (CabFd) lockfd = openat (*dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (lockfd < 0 || flock (lockfd, LOCK_SH | LOCK_NB) < 0)
-    return cab_error_errno (error, "lock cache directory %s", dir);
+/* Held as long as the store is open, so that whoever wants to convert or remove the whole can know.  -1 with errno. */
+static int open_lock (int dirfd) {
+  int fd = openat (dirfd, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0 && errno == EROFS)
+    fd = openat (dirfd, "lock", O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0 || flock (fd, LOCK_SH | LOCK_NB) == 0)
+    return fd;
+  int saved = errno;
+  close (fd);
+  errno = saved;
+  return -1;
+}
+
+static CabStore *store_new (int dirfd, int lockfd, gboolean read_only) {
   CabStore *self = g_new0 (CabStore, 1);
-  self->dirfd = cab_fd_steal (dirfd);
-  self->lockfd = cab_fd_steal (&lockfd);
+  self->dirfd = dirfd;
+  self->lockfd = lockfd;
+  self->read_only = read_only;
   atomic_init (&self->written, 0);
   atomic_init (&self->reserved, 0);
   atomic_init (&self->full, FALSE);
   atomic_init (&self->is_short, FALSE);
+  atomic_init (&self->told_unusable, FALSE);
+  atomic_init (&self->told_full_us, 0);
   return self;
 }
 
+static gboolean is_read_only (int dirfd) {
+  return faccessat (dirfd, ".", W_OK, AT_EACCESS) < 0 && errno == EROFS;
+}
+
 CabStore *cab_store_new (const char *dir, GError **error) {
-  g_auto (CabFd) dirfd = open_dir (dir, error);
-  return dirfd < 0 ? NULL : lock_store (&dirfd, dir, error);
+  g_autoptr (GError) local = NULL;
+  errno = 0;
+  g_auto (CabFd) dirfd = open_dir (dir, &local);
+  gboolean faulty = dirfd < 0 && cab_is_disk_fault (errno);
+  if (dirfd < 0 && (!faulty || g_error_matches (local, CAB_ERROR, CAB_ERROR_INVALID))) {
+    g_propagate_error (error, g_steal_pointer (&local));
+    return NULL;
+  }
+  g_auto (CabFd) lockfd = faulty ? -1 : open_lock (dirfd);
+  if (!faulty && lockfd < 0 && !cab_is_disk_fault (errno) && !is_read_only (dirfd))
+    return cab_error_errno (error, "lock cache directory %s", dir);
+  gboolean read_only = !faulty && is_read_only (dirfd);
+  CabStore *self = store_new (cab_fd_steal (&dirfd), cab_fd_steal (&lockfd), read_only);
+  if (read_only)
+    g_set_error (&local, CAB_ERROR, CAB_ERROR_FAILED, "cache directory %s is read-only", dir);
+  if (faulty)
+    g_prefix_error (&local, "cache directory %s: ", dir);
+  if (faulty || read_only)
+    cab_store_tell_unusable (self, local);
+  return self;
 }
 
 /* Without the file "version" nothing tells that what lies there is a cache's. */
@@ -146,14 +194,22 @@ CabStore *cab_store_open (const char *dir, GError **error) {
     return cab_error_errno (error, "cache directory %s", dir);
   if (!is_cache (dirfd, dir, error) || !check_owner (dirfd, dir, error))
     return NULL;
-  return lock_store (&dirfd, dir, error);
+  g_auto (CabFd) lockfd = open_lock (dirfd);
+  if (lockfd < 0) {
+    cab_error_errno (error, "lock cache directory %s", dir);
+    return NULL;
+  }
+  gboolean read_only = is_read_only (dirfd);
+  return store_new (cab_fd_steal (&dirfd), cab_fd_steal (&lockfd), read_only);
 }
 
 void cab_store_free (CabStore *self) {
   if (self == NULL)
     return;
-  close (self->lockfd);
-  close (self->dirfd);
+  if (self->lockfd >= 0)
+    close (self->lockfd);
+  if (self->dirfd >= 0)
+    close (self->dirfd);
   g_free (self);
 }
 
@@ -171,6 +227,38 @@ void cab_store_set_full (CabStore *self, gboolean full) {
 
 gboolean cab_store_is_full (CabStore *self) {
   return atomic_load (&self->full);
+}
+
+gboolean cab_store_should_tell_full (CabStore *self) {
+  gint64 now_us = g_get_monotonic_time (), told_us = atomic_load (&self->told_full_us);
+  if (told_us != 0 && now_us - told_us < TELL_FULL_US)
+    return FALSE;
+  atomic_store (&self->told_full_us, now_us);
+  return TRUE;
+}
+
+void cab_store_tell_unusable (CabStore *self, const GError *error) {
+  if (g_error_matches (error, CAB_ERROR, CAB_ERROR_NO_SPACE) && self->written_func != NULL) {
+    cab_store_set_full (self, TRUE);
+    cab_store_watch (self);
+    return; /* who watches tells */
+  }
+  if (!g_error_matches (error, CAB_ERROR, CAB_ERROR_NO_SPACE))
+    cab_store_note (self, TRUE);
+  if (!atomic_exchange (&self->told_unusable, TRUE))
+    g_warning ("cache: %s: reads go on, but what is new is not kept", error->message);
+  else
+    g_debug ("cache: %s", error->message);
+}
+
+void cab_store_set_bound (CabStore *self, guint64 bytes) {
+  atomic_store (&self->bound, bytes);
+}
+
+gboolean cab_store_is_at_bound (CabStore *self, guint64 bytes) {
+  guint64 bound = atomic_load (&self->bound), used, files;
+  cab_store_usage (self, &used, &files); /* before the first count it is what was written */
+  return bound > 0 && used + bytes > bound;
 }
 
 void cab_store_watch (CabStore *self) {
@@ -283,7 +371,7 @@ gboolean cab_store_peek (CabStore *self, const CabObjectKey *key, CabMap *map) {
   if (!cab_store_load_map (self, path, key->id, &found, NULL) || strcmp (found.owner, key->owner) != 0)
     return FALSE;
   fd = openat (self->dirfd, data_path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0 || !cab_map_belongs (&found, fd))
+  if (fd < 0 || !cab_map_belongs (&found, fd) || found.written_since)
     return FALSE;
   *map = found;
   found = (CabMap){0};

@@ -39,7 +39,9 @@ typedef struct {
 } CabObjectKey;
 
 /* Makes or opens @dir.  INVALID: it is of a version that is not understood, or holds something else; FAILED:
- * cannot be made, or belongs to somebody else. */
+ * cannot be made, or belongs to somebody else.
+ * Where the disk is at fault (read-only, full, broken) that is logged, and the store is one that holds what is there and
+ * takes nothing. */
 CabStore *cab_store_new (const char *dir, GError **error);
 
 /* The same for what is a cache directory already: makes and changes nothing but its lock.  NOT_FOUND: there is no
@@ -47,7 +49,8 @@ CabStore *cab_store_new (const char *dir, GError **error);
 CabStore *cab_store_open (const char *dir, GError **error);
 void cab_store_free (CabStore *self);
 
-/* A descriptor of the directory, the store's; for the listings beside the objects and for eviction. */
+/* A descriptor of the directory, the store's; for the listings beside the objects and for eviction.  -1 if there is
+ * none. */
 int cab_store_dirfd (const CabStore *self);
 
 /* Name of the directory for an expiration time in Unix seconds; one for CAB_TIME_UNKNOWN sorts behind all. */
@@ -61,6 +64,15 @@ void cab_store_set_written_func (CabStore *self, guint64 bytes, void (*func) (gp
  * full. */
 void cab_store_set_full (CabStore *self, gboolean full);
 gboolean cab_store_is_full (CabStore *self);
+
+/* TRUE if somebody has to be told: once for a while. */
+gboolean cab_store_should_tell_full (CabStore *self);
+
+/* The first time as a warning: nothing can be kept.  That the disk is full is for who watches the quota to tell. */
+void cab_store_tell_unusable (CabStore *self, const GError *error);
+
+/* Writes beyond it are refused with NO_SPACE, 0: none are. */
+void cab_store_set_bound (CabStore *self, guint64 bytes);
 
 /* @bytes will be written, to be taken back as they are: room is made for them now, and `written_func` called for that. */
 void cab_store_reserve (CabStore *self, guint64 bytes);
@@ -88,7 +100,7 @@ gboolean cab_store_is_writable (CabStore *self);
 /* Opens the object of CAB @id, made if it is not there.  @map is filled with what it holds; its `have` is empty and its
  * `born` NULL for a new one.  A damaged object is logged, counted, emptied.
  * Where the disk has no room for it, or does not let us, the object is one that takes nothing: every write fails with
- * NO_SPACE. */
+ * NO_SPACE.  On a disk that is read-only, it has what is there. */
 CabObject *cab_object_open (CabStore *self, const CabObjectKey *key, CabMap *map);
 
 /* One that ends with its closing, whatever is in the directory; or one that takes nothing. */
@@ -104,6 +116,13 @@ gboolean cab_object_read (CabObject *self, guint64 off, void *bytes, gsize len, 
 
 /* The object's own, valid while it is open; -1 for one that takes nothing. */
 int cab_object_descriptor (const CabObject *self);
+
+/* FALSE: every write will be refused. */
+gboolean cab_object_takes (const CabObject *self);
+
+/* Gives the room of [start, end) back, whatever is there; who reads it finds zeros.  The map goes first.  FALSE if the
+ * file system cannot do that. */
+gboolean cab_object_punch (CabObject *self, guint64 start, guint64 end);
 
 /* For who writes through the descriptor: begins anew without a byte, and tells that @len bytes were written. */
 gboolean cab_object_empty (CabObject *self, GError **error);

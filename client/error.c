@@ -58,5 +58,6 @@ gpointer cab_error_errno (GError **error, const char *format, ...) {
   g_autofree char *what = g_strdup_vprintf (format, args);
   va_end (args);
   g_set_error (error, CAB_ERROR, code, "%s: %s", what, g_strerror (saved));
+  errno = saved;
   return NULL;
 }

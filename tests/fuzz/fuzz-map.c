@@ -12,7 +12,8 @@ static void check (const char *text, gsize len) {
   g_autoptr (GError) error = NULL;
   g_auto (CabMap) map = {0};
   if (!cab_map_parse (text, len, &map, &error)) {
-    g_assert_error (error, CAB_ERROR, CAB_ERROR_INVALID);
+    if (!g_error_matches (error, CAB_ERROR, CAB_ERROR_NOT_FOUND)) /* another version */
+      g_assert_error (error, CAB_ERROR, CAB_ERROR_INVALID);
     g_assert_null (map.id);
     return;
   }
@@ -20,6 +21,14 @@ static void check (const char *text, gsize len) {
   g_assert_true (map.id != NULL && map.owner != NULL && map.born != NULL);
   for (guint i = 0; i < map.have.count; i++)
     g_assert_true (map.have.items[i].start < map.have.items[i].end && map.have.items[i].end <= map.size);
+  guint64 summed = 0;
+  for (guint i = 0; i < map.sums.count; i++) {
+    CabRange piece = map.sums.items[i].piece;
+    g_assert_true (piece.start < piece.end && cab_ranges_has (&map.have, piece.start, piece.end));
+    g_assert_cmpuint (piece.start / CAB_SUM_CHUNK, ==, (piece.end - 1) / CAB_SUM_CHUNK);
+    summed += piece.end - piece.start;
+  }
+  g_assert_true (summed == 0 || summed == cab_ranges_total (&map.have));
   g_autofree char *written = cab_map_format (&map);
   g_autofree char *given = g_strndup (text, len);
   g_assert_cmpstr (written, ==, given);

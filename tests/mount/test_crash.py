@@ -180,14 +180,17 @@ DAMAGES = {
     "map: zeros": lambda data, map, other: replace(map, bytes(map.stat().st_size)),
     "map: noise": lambda data, map, other: replace(map, os.urandom(5000)),
     "map: large": lambda data, map, other: replace(map, bytes(1 << 20)),
-    "map: a larger range": lambda data, map, other: on_text(map, r"^have 0 \d+$", "have 0 777777"),
-    "map: of another version": lambda data, map, other: (on_text(map, "^cabfs-map 1$", "cabfs-map 2"), resum(map)),
+    "map: a larger range": lambda data, map, other: on_text(map, r"^have 0 \d+ ", "have 0 777777 "),
+    "map: of another version": lambda data, map, other: (on_text(map, "^cabfs-map 2$", "cabfs-map 3"), resum(map)),
     "map: of another CAB": lambda data, map, other: shutil.copyfile(other.with_suffix(".map"), map),
     "map: more than there is": lambda data, map, other: (cut(data, 4096), resum(map)),
     "data: cut": lambda data, map, other: cut(data, data.stat().st_size // 2),
     "data: cut by one": lambda data, map, other: cut(data, data.stat().st_size - 1),
     "data: empty": lambda data, map, other: cut(data, 0),
     "data: gone": lambda data, map, other: data.unlink(),
+    "data: a byte": lambda data, map, other: flip(data, 620_000 % data.stat().st_size),
+    "data: longer": lambda data, map, other: data.open("ab").write(b"more"),
+    "data: its first byte": lambda data, map, other: flip(data, 0),
     "data: another file": lambda data, map, other: replace(data, os.urandom(data.stat().st_size)),
     "data: a copy with a wrong byte": lambda data, map, other: (replace(data, data.read_bytes()), flip(data)),
     "data: of another CAB": lambda data, map, other: swap(data, other),
@@ -237,9 +240,14 @@ def test_damaged_cache(emulator, mount, complete):
         mounted.verify(cab)
 
 
+def damages_told(mounted, cab):
+    return len(re.findall(f"warning: .*{cab['id']} is damaged", mounted.log()))
+
+
 def test_data_changed_in_place(emulator, mount):
-    """A complete CAB that somebody wrote into is fetched again. [K7]"""
-    emulator.add_cabs(APP, FAILURE, count=2, size=700_001)
+    """Of a complete CAB that somebody wrote into, what does not fit any more is fetched again, and told. [K7,
+    K11]"""
+    emulator.add_cabs(APP, FAILURE, count=2, size=5 * MIB + 1)
     cabs = emulator.cabs()
     mounted = mount()
     for cab in cabs:
@@ -250,7 +258,72 @@ def test_data_changed_in_place(emulator, mount):
     mounted.mount()
     for cab in cabs:
         mounted.verify(cab)
-    assert [moved(emulator, cab) for cab in cabs] == [700_001, 0]
+    assert 0 < moved(emulator, cabs[0]) <= 2 * MIB and moved(emulator, cabs[1]) == 0
+    assert [damages_told(mounted, cab) for cab in cabs] == [1, 0]
+    mounted.remount()
+    for cab in cabs:
+        mounted.verify(cab)
+    assert moved(emulator, cabs[0]) <= 2 * MIB
+    assert [damages_told(mounted, cab) for cab in cabs] == [0, 0]
+
+
+def test_data_touched(emulator, mount):
+    """A complete CAB whose times alone are others is looked through, and not fetched. [K11]"""
+    emulator.add_cabs(APP, FAILURE, size=5 * MIB + 1)
+    cab, = emulator.cabs()
+    mounted = mount()
+    mounted.verify(cab)
+    for _ in range(2):
+        mounted.unmount()
+        os.utime(cache_file(mounted, cab, ".cab"))
+        emulator.reset_counters()
+        mounted.mount()
+        assert read_at(mounted.cab(cab), 3 * MIB, 5000) == emulator.content(cab["id"], 3 * MIB, 5000)
+        mounted.verify(cab)
+        assert moved(emulator, cab) == 0
+
+
+def flip_somewhere(path, chance, count):
+    """Changes bits that are there, and leaves the times as they were: as a bad disk does."""
+    times, size = path.stat(), path.stat().st_size
+    with open(path, "r+b") as file:
+        spots = []
+        while len(spots) < count:
+            spot = chance.randrange(size)
+            if os.lseek(file.fileno(), spot, os.SEEK_DATA) == spot:
+                byte = os.pread(file.fileno(), 1, spot)[0]
+                os.pwrite(file.fileno(), bytes([byte ^ 1 << chance.randrange(8)]), spot)
+                spots.append(spot)
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    return spots
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_flipped_bits(emulator, mount, seed):
+    """Of a CAB that is here in part no bit is shown that is not the host's: not even one that the disk alone has
+    changed; what is sound is not fetched again. [K10]"""
+    chance = random.Random(seed)
+    size = chance.randrange(8 * MIB, 24 * MIB)
+    emulator.add_cabs(APP, FAILURE, seed=seed, size=size)
+    cab, = emulator.cabs()
+    mounted = mount(read_ahead=0)
+    read_pieces(mounted.cab(cab), [chance.randrange(size) for _ in range(12)], 700_000)
+    mounted.unmount()
+    here = cache_file(mounted, cab, ".cab").stat().st_blocks * 512
+    spots = flip_somewhere(cache_file(mounted, cab, ".cab"), chance, 3)
+    print("flipped at", spots)
+    emulator.reset_counters()
+    mounted.mount()
+    for spot in spots:
+        off = max(0, spot - chance.randrange(5000))
+        assert read_at(mounted.cab(cab), off, 9999) == emulator.content(cab["id"], off, min(9999, size - off))
+    mounted.verify(cab)
+    assert moved(emulator, cab) < size - here + 3 * 2 * MIB
+    assert 1 <= damages_told(mounted, cab) <= 3
+    mounted.remount()
+    mounted.verify(cab)
+    assert moved(emulator, cab) < size - here + 3 * 2 * MIB
+    assert damages_told(mounted, cab) == 0
 
 
 LISTING_DAMAGES = {

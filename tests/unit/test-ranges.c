@@ -10,6 +10,10 @@ static void assert_is (const CabRanges *ranges, const gboolean *model) {
   guint64 total = 0;
   for (guint i = 0; i < SPACE; i++) {
     g_assert_cmpint (cab_ranges_has (ranges, i, i + 1), ==, model[i]);
+    gboolean touches = FALSE;
+    for (guint at = i; at < MIN (SPACE, i + 5); at++)
+      touches = touches || model[at];
+    g_assert_cmpint (cab_ranges_touches (ranges, i, i + 5), ==, touches);
     total += model[i];
   }
   g_assert_cmpuint (cab_ranges_total (ranges), ==, total);

@@ -70,6 +70,7 @@ static void save_object (Fixture *f, const char *id, guint64 have) {
   map.size = 1000;
   map.etag = g_strdup ("\"0x1 2\"");
   cab_ranges_add (&map.have, 0, have);
+  cab_sums_add (&map.sums, &(const CabSum){{0, have}, cab_sum_of (bytes, (gsize) have)});
   g_assert_true (cab_object_save (object, &map, &error));
   g_assert_no_error (error);
 }
@@ -147,6 +148,22 @@ static void test_truncated_data (Fixture *f, gconstpointer unused) {
   g_test_expect_message (NULL, G_LOG_LEVEL_WARNING, "*is fetched again*");
   g_assert_cmpuint (reopened_bytes (f), ==, 0);
   g_test_assert_expected_messages ();
+}
+
+/* What was written into is still there, to be compared with its sums: of a part always, of a whole that was left alone
+ * not. */
+static void test_written_since (Fixture *f, gconstpointer unused) {
+  g_autofree char *data_path = path_of (f, ID ".cab");
+  save_object (f, ID, 1000);
+  for (guint i = 0; i < 2; i++) {
+    g_auto (CabMap) map = {0}, peeked = {0};
+    cab_object_close (cab_object_open (f->store, KEY (ID), &map));
+    g_assert_cmpuint (cab_ranges_total (&map.have), ==, 1000);
+    g_assert_cmpuint (map.sums.count, ==, 1);
+    g_assert_cmpint (map.written_since, ==, i > 0);
+    g_assert_cmpint (cab_store_peek (f->store, KEY (ID), &peeked), ==, i == 0);
+    overwrite (data_path, 500, 'y');
+  }
 }
 
 static void test_swapped_map (Fixture *f, gconstpointer unused) {
@@ -560,6 +577,7 @@ int main (int argc, char **argv) {
   STORE_TEST ("damaged-map", test_damaged_map);
   STORE_TEST ("other-data-file", test_other_data_file);
   STORE_TEST ("truncated-data", test_truncated_data);
+  STORE_TEST ("written-since", test_written_since);
   STORE_TEST ("swapped-map", test_swapped_map);
   STORE_TEST ("two-writers", test_two_writers);
   STORE_TEST ("other-owner", test_other_owner);
