@@ -94,6 +94,7 @@ void cab_attr_fill (CabFs *fs, CabNode *node, struct stat *st) {
   if (!file)
     return;
   guint64 size = atomic_load (&node->size);
+  atomic_store (&node->told, size);
   st->st_size = size == CAB_SIZE_UNKNOWN ? 0 : (off_t) size;
   st->st_blocks = (blkcnt_t) ((bytes_of (fs, node) + 511) / 512);
 }

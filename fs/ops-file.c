@@ -37,11 +37,13 @@ static void close_file (CabFs *fs, CabFile *file) {
 /* --- open --------------------------------------------------------------------------------------------------- */
 
 /* TRUE if the kernel was told another size.  It would cut the file there, or show zeros behind its end, however fresh
- * its pages are; an ESTALE makes it look the name up once more, and open again. */
+ * its pages are; an ESTALE makes it look the name up once more, and open again.  So does each that is opened until then:
+ * the first that is refused here tells the kernel nothing for the others. */
 static gboolean is_resized (const CabFile *file) {
   guint64 size = cab_content_size (file->content);
-  guint64 before = atomic_exchange (&file->node->size, size);
-  return before != CAB_SIZE_UNKNOWN && before != size;
+  guint64 told = atomic_load (&file->node->told);
+  atomic_store (&file->node->size, size);
+  return told != CAB_SIZE_UNKNOWN && told != size;
 }
 
 static void reply_file (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabFile *file) {

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from conftest import APP, FAILURE, OTHER_FAILURE
-from mount import Reader, errno_of, read_at, tool, within, xattrs
+from mount import Reader, errno_of, read_at, tool, wait_in_fuse, within, xattrs
 
 MIB = 1 << 20
 HEAD = 256 << 10  # what the first request for a CAB brings
@@ -313,6 +313,30 @@ def test_replaced_after_stat(emulator, mount, change):
             os.close(file)
         assert path.read_bytes() == truth
         assert os.stat(path).st_size == len(truth)
+
+
+@pytest.mark.parametrize("change", NEW_SIZE)
+def test_replaced_after_stat_by_many(emulator, mount, change):
+    """The same if several open it at a time: each gets the size that it has now, not only the first. [F9]"""
+    emulator.add_cabs(APP, FAILURE, size=3 * MIB)
+    cab, = emulator.cabs()
+    m = mount()
+    path = m.cab(cab)
+    assert os.stat(path).st_size == 3 * MIB
+    emulator.change_cab(cab["id"], seed=77, size=NEW_SIZE[change])
+    truth = emulator.content(cab["id"])
+
+    def read_whole():
+        with open(path, "rb", buffering=0) as file:
+            return os.fstat(file.fileno()).st_size, b"".join(iter(lambda: file.read(1 << 17), b""))
+
+    emulator.fault("hold", "blob-get")
+    readers = [Reader(read_whole) for _ in range(8)]
+    emulator.wait_held(1)
+    wait_in_fuse(readers)
+    emulator.clear_faults()
+    for reader in readers:
+        assert reader.get() == (len(truth), truth)
 
 
 @pytest.mark.parametrize("enforce", [True, False], ids=["412", "206"])
