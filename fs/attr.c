@@ -94,7 +94,10 @@ void cab_attr_fill (CabFs *fs, CabNode *node, struct stat *st) {
   if (!file)
     return;
   guint64 size = atomic_load (&node->size);
-  atomic_store (&node->told, size);
+  guint64 told = atomic_exchange (&node->told, size);
+  if (told != CAB_SIZE_UNKNOWN &&
+      told != size) /* others must not go by the old one until this one has arrived */
+    cab_notify_attributes (fs->notify, node->ino);
   st->st_size = size == CAB_SIZE_UNKNOWN ? 0 : (off_t) size;
   st->st_blocks = (blkcnt_t) ((bytes_of (fs, node) + 511) / 512);
 }

@@ -39,6 +39,7 @@ typedef struct {
   CabContent *content; /* or */
   GBytes *text;        /* of a stack trace */
   int backing;         /* passthrough.h */
+  atomic_bool clears;  /* at its open the kernel drops the pages it holds, and may not have done so yet */
 } CabFile;
 
 /* --- a request that waits --- */

@@ -67,6 +67,7 @@ struct CabNode {
   guint refs;      /* lock */
 
   CabOpens opens;    /* lock of CabFs */
+  guint64 clean;     /* lock of CabFs: the version of all pages that the kernel can hold, 0: not known */
   guint cached_dirs; /* lock of CabFs: open directories that the kernel reads through what it keeps */
   CabNodeKind kind;
   atomic_bool downloadable; /* of a CAB, open or not */
