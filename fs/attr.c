@@ -87,17 +87,14 @@ static guint64 bytes_of (CabFs *fs, CabNode *node) {
                                        : cab_cache_bytes (fs->cache, &scope, &record);
 }
 
-void cab_attr_fill (CabFs *fs, CabNode *node, struct stat *st) {
+void cab_attr_fill (CabFs *fs, CabNode *node, fuse_req_t req, struct stat *st) {
   gboolean file = is_file (node->kind);
   fill_common (fs, node->ino, file, st);
   set_times (fs, time_of (fs, node), file, st);
   if (!file)
     return;
   guint64 size = atomic_load (&node->size);
-  guint64 told = atomic_exchange (&node->told, size);
-  if (told != CAB_SIZE_UNKNOWN &&
-      told != size) /* others must not go by the old one until this one has arrived */
-    cab_notify_attributes (fs->notify, node->ino);
+  cab_told_say (fs->told, node, size, fuse_req_ctx (req)->pid);
   st->st_size = size == CAB_SIZE_UNKNOWN ? 0 : (off_t) size;
   st->st_blocks = (blkcnt_t) ((bytes_of (fs, node) + 511) / 512);
 }

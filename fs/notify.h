@@ -18,12 +18,9 @@ typedef struct CabNotify CabNotify;
 /* @se must outlive it. */
 CabNotify *cab_notify_new (struct fuse_session *se);
 
-/* Drops what was not said yet; what is to be answered is. */
+/* Drops what was not said yet. */
 void cab_notify_free (CabNotify *self);
 
 void cab_notify_attributes (CabNotify *self, guint64 ino);
-
-/* The same, and then answers @req with @error: who asks once more does so when the kernel knows. */
-void cab_notify_and_fail (CabNotify *self, guint64 ino, fuse_req_t req, int error);
 
 #endif

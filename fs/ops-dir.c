@@ -201,7 +201,7 @@ static CabNode *describe (Fill *fill, const CabNodeSeed *seed, struct fuse_entry
     cab_attr_fill_seed (fill->fs, parent, seed, &entry->attr);
     return NULL;
   }
-  cab_attr_fill (fill->fs, node, &entry->attr);
+  cab_attr_fill (fill->fs, node, fill->req, &entry->attr);
   entry->ino = node->ino;
   entry->generation = 1;
   entry->entry_timeout = fill->fs->ttl;

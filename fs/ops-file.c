@@ -36,26 +36,19 @@ static void close_file (CabFs *fs, CabFile *file) {
 
 /* --- open --------------------------------------------------------------------------------------------------- */
 
-/* TRUE if the kernel was told another size.  It would cut the file there, or show zeros behind its end, however fresh
- * its pages are; an ESTALE makes it look the name up once more, and open again.  So does each that is opened until it is
- * told: the first that is refused here tells the kernel nothing for the others. */
-static gboolean is_resized (const CabFile *file) {
+/* TRUE if the kernel has another size.  It would cut the file there, or show zeros behind its end, however fresh its
+ * pages are; an ESTALE makes it look the name up once more, and open again.  So does each that is opened until then: the
+ * first that is refused here tells the kernel nothing for the others. */
+static gboolean is_resized (CabFs *fs, fuse_req_t req, const CabFile *file) {
   guint64 size = cab_content_size (file->content);
-  guint64 told = atomic_load (&file->node->told);
   atomic_store (&file->node->size, size);
-  return told != CAB_SIZE_UNKNOWN && told != size;
+  return !cab_told_has (fs->told, file->node, size, fuse_req_ctx (req)->pid);
 }
 
 static void reply_file (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabFile *file) {
   CabNode *node = file->node;
   guint64 before;
-  if (is_resized (file)) {
-    /* Who opens it between that lookup and its arrival in the kernel finds the old size marked as old. */
-    cab_notify_and_fail (fs->notify, node->ino, req, ESTALE);
-    cab_file_free (file);
-    return;
-  }
-  if (!cab_passthrough_enter (fs, file, &before)) {
+  if (is_resized (fs, req, file) || !cab_passthrough_enter (fs, file, &before)) {
     cab_file_free (file);
     fuse_reply_err (req, ESTALE);
     return;

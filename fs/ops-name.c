@@ -20,7 +20,7 @@ void cab_reply_node (CabFs *fs, fuse_req_t req, CabNode *parent, const CabNodeSe
   g_autoptr (CabNode) node = cab_tree_child (fs->tree, parent, seed);
   struct fuse_entry_param entry = {.ino = node->ino, .generation = 1, .entry_timeout = fs->ttl};
   cab_attr_know_size (fs, node, CAB_LOOK_WALK);
-  cab_attr_fill (fs, node, &entry.attr);
+  cab_attr_fill (fs, node, req, &entry.attr);
   entry.attr_timeout = cab_attr_timeout (fs, node);
   cab_tree_remember (node);
   if (fuse_reply_entry (req, &entry) != 0) /* interrupted: the kernel does not know of it */
@@ -203,7 +203,7 @@ void cab_op_lookup (fuse_req_t req, fuse_ino_t parent, const char *name) {
 
 static void reply_attr (CabFs *fs, fuse_req_t req, CabNode *node) {
   struct stat st;
-  cab_attr_fill (fs, node, &st);
+  cab_attr_fill (fs, node, req, &st);
   fuse_reply_attr (req, &st, cab_attr_timeout (fs, node));
 }
 

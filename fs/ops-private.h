@@ -14,12 +14,14 @@
 #include "fs/park.h"
 #include "fs/products.h"
 #include "fs/reached.h"
+#include "fs/told.h"
 #include "fs/tree.h"
 
 struct CabFs {
   CabCache *cache; /* all set before the first operation */
   const CabFsOptions *options;
   CabTree *tree;
+  CabTold *told;
   CabReached *reached;
   CabProducts *products; /* asked for only with `discover` */
   CabPark *park;
@@ -80,8 +82,8 @@ CabReach cab_fs_reach_bytes (CabFs *fs, fuse_req_t req, const CabNode *node);
 
 /* --- attributes (attr.c) --- */
 
-/* All of @node but the size of a CAB, which is 0 where it is not known. */
-void cab_attr_fill (CabFs *fs, CabNode *node, struct stat *st);
+/* All of @node but the size of a CAB, which is 0 where it is not known.  @req is what it is the answer to. */
+void cab_attr_fill (CabFs *fs, CabNode *node, fuse_req_t req, struct stat *st);
 
 /* What a directory shows of an entry that it gives no node for: kind and number. */
 void cab_attr_fill_seed (CabFs *fs, const CabNode *parent, const CabNodeSeed *seed, struct stat *st);

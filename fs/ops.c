@@ -41,6 +41,7 @@ CabFs *cab_fs_new (CabCache *cache, const CabFsOptions *options) {
   self->cache = cache;
   self->options = options;
   self->tree = cab_tree_new ();
+  self->told = cab_told_new ();
   self->reached = cab_reached_new ();
   self->products = cab_products_new (cache);
   self->park = cab_park_new ();
@@ -65,6 +66,7 @@ void cab_fs_free (CabFs *self) {
   g_hash_table_unref (self->open_files);
   g_hash_table_unref (self->open_dirs);
   cab_tree_free (self->tree);
+  cab_told_free (self->told);
   cab_reached_free (self->reached);
   cab_products_free (self->products);
   g_strfreev (self->configured);

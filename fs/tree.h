@@ -57,7 +57,7 @@ struct CabNode {
   atomic_llong date;
   atomic_llong expires;
   atomic_ullong size; /* of a CAB or a member: bytes, or CAB_SIZE_UNKNOWN */
-  atomic_ullong told; /* what the kernel was last told of that */
+  atomic_ullong told; /* told.h: what the kernel goes by, or CAB_SIZE_UNKNOWN */
   atomic_ullong
       version; /* of the bytes that the kernel's page cache may hold, or of the entries it may keep; 0: none */
 
