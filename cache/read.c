@@ -508,6 +508,7 @@ void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone don
       g_queue_push_tail (&now, reader);
     } else {
       g_queue_push_tail (&self->readers, reader);
+      cab_content_hold (self); /* once the reader can be answered, the file can be closed */
       zone = plan_read_locked (self, range.start, range.end);
     }
   }
@@ -518,4 +519,5 @@ void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone don
   cab_metric_add (CAB_METRIC_READS_WAITED, 1);
   hurry (self, range);
   cab_content_fetch (self, zone, range.end);
+  cab_content_drop (self);
 }

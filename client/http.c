@@ -147,11 +147,19 @@ static size_t on_body (char *bytes, size_t size, size_t count, void *data) {
 
 /* --- one request -------------------------------------------------------------------------------------------- */
 
-/* After the machine slept, connections that were open before are dead, which only a long silence would show. */
+/* After the machine slept, connections that were open before are dead, which only a long silence would show.  libcurl
+ * counts whole seconds and trusts those that were idle for as many as it is told: so a second less, and below one none,
+ * which is -1. */
 static long trusted_idle_s (const CabHttp *http) {
   if (http->woke_us == 0)
     return IDLE_S;
-  return (long) MIN (IDLE_S, (g_get_monotonic_time () - http->woke_us) / G_USEC_PER_SEC);
+  return (long) MIN (IDLE_S, (g_get_monotonic_time () - http->woke_us) / G_USEC_PER_SEC - 1);
+}
+
+static void set_reuse (CURL *easy, const CabRequest *request) {
+  long idle_s = trusted_idle_s (request->http);
+  curl_easy_setopt (easy, CURLOPT_MAXAGE_CONN, MAX (idle_s, 0));
+  curl_easy_setopt (easy, CURLOPT_FRESH_CONNECT, request->fresh || idle_s < 0 ? 1L : 0L);
 }
 
 static void set_security (CURL *easy, const CabHttp *http, const char *url) {
@@ -181,8 +189,7 @@ static void set_connection (CURL *easy, const CabRequest *request) {
   curl_easy_setopt (easy, CURLOPT_TCP_KEEPIDLE, 30L);
   curl_easy_setopt (easy, CURLOPT_TCP_KEEPINTVL, 10L);
   curl_easy_setopt (easy, CURLOPT_CONNECTTIMEOUT_MS, (long) request->connect_ms);
-  curl_easy_setopt (easy, CURLOPT_MAXAGE_CONN, trusted_idle_s (http));
-  curl_easy_setopt (easy, CURLOPT_FRESH_CONNECT, request->fresh ? 1L : 0L);
+  set_reuse (easy, request);
   curl_easy_setopt (easy, CURLOPT_HTTP_VERSION,
                     http2 ? (long) CURL_HTTP_VERSION_2TLS : (long) CURL_HTTP_VERSION_1_1);
   curl_easy_setopt (easy, CURLOPT_PIPEWAIT, http2 ? 1L : 0L);

@@ -9,6 +9,8 @@
 #include <signal.h>
 
 #define MAX_SLEEP_MS 60000
+#define LOOK_MS                                                                                                \
+  1000 /* while requests run: the machine may have slept, and nothing else would wake this thread */
 
 /* --- memory ------------------------------------------------------------------------------------------------- */
 
@@ -327,12 +329,30 @@ gboolean cab_http_stopped (const CabHttp *self) {
   return self->stopping;
 }
 
+/* The connections of all that run are dead: who waits for them would wait in vain. */
+static void fail_running (CabHttp *self) {
+  g_autoptr (GPtrArray) running = g_ptr_array_new_with_free_func ((GDestroyNotify) cab_request_unref);
+  for (const GList *link = self->all.head; link != NULL; link = link->next) {
+    CabRequest *request = link->data;
+    if (request->state == STATE_RUNNING)
+      g_ptr_array_add (running, cab_request_ref (request));
+  }
+  for (guint i = 0; i < running->len; i++) {
+    CabRequest *request = g_ptr_array_index (running, i);
+    if (request->state == STATE_RUNNING) /* not ended by what the end of another one brought about */
+      cab_request_fail (request, CAB_ERROR_FAILED, "the machine slept");
+  }
+}
+
 static void notice_sleep (CabHttp *self) {
   gint64 now = g_get_monotonic_time ();
   gint64 slept = cab_clock_boot_us () - now;
-  if (slept > self->slept_us + G_USEC_PER_SEC)
-    self->woke_us = now;
+  gboolean woke = slept > self->slept_us + G_USEC_PER_SEC;
   self->slept_us = slept;
+  if (!woke)
+    return;
+  self->woke_us = now;
+  fail_running (self);
 }
 
 /* --- the thread --------------------------------------------------------------------------------------------- */
@@ -348,7 +368,8 @@ static void run_timers (CabHttp *self) {
 static void rest (CabHttp *self) {
   gint64 until = MIN (cab_timers_next (self->timers), self->gate_us);
   gint64 wait_us = until == G_MAXINT64 ? G_MAXINT64 : MAX (0, until - g_get_monotonic_time ());
-  gint64 wait_ms = MIN (MAX_SLEEP_MS, wait_us / 1000 + (wait_us % 1000 != 0));
+  gint64 wait_ms =
+      MIN (g_queue_is_empty (&self->all) ? MAX_SLEEP_MS : LOOK_MS, wait_us / 1000 + (wait_us % 1000 != 0));
   cab_wire_wait (self, cab_inbox_is_empty (self->inbox) ? (int) wait_ms : 0);
   notice_sleep (self);
 }

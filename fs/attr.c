@@ -87,7 +87,7 @@ static guint64 bytes_of (CabFs *fs, CabNode *node) {
                                        : cab_cache_bytes (fs->cache, &scope, &record);
 }
 
-void cab_attr_fill (CabFs *fs, CabNode *node, struct stat *st) {
+void cab_attr_fill (CabFs *fs, CabNode *node, fuse_req_t req, struct stat *st) {
   gboolean file = is_file (node->kind);
   gint64 when = node->kind == CAB_NODE_STATE_FILE ? g_get_real_time () / G_USEC_PER_SEC : time_of (fs, node);
   fill_common (fs, node->ino, file, st);
@@ -95,6 +95,7 @@ void cab_attr_fill (CabFs *fs, CabNode *node, struct stat *st) {
   if (!file)
     return;
   guint64 size = atomic_load (&node->size);
+  cab_told_say (fs->told, node, size, fuse_req_ctx (req)->pid);
   st->st_size = size == CAB_SIZE_UNKNOWN ? 0 : (off_t) size;
   st->st_blocks = (blkcnt_t) ((bytes_of (fs, node) + 511) / 512);
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "client/error.h"
 #include "fs/ops-private.h"
 
 static CabDir *dir_of (const struct fuse_file_info *info) {
@@ -110,17 +111,23 @@ static void note_application (CabFs *fs, const CabNode *node, CabRecords *record
     cab_reached_add (fs->reached, node->name, NULL);
 }
 
+/* TRUE if the services say that they list no failures of an application, to us at least: then those that were reached
+ * are all there is to show.  Where they only cannot be asked, a part must not pass for the whole. */
+static gboolean lists_none (const CabNode *node, const GError *error) {
+  return node->kind == CAB_NODE_APPLICATION && (g_error_matches (error, CAB_ERROR, CAB_ERROR_NOT_FOUND) ||
+                                                g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED));
+}
+
 static void on_list (gpointer data, const CabListing *listing, const GError *error) {
   CabCall *call = data;
   CabFs *fs = call->fs;
-  CabDir *dir;
+  CabDir *dir = NULL;
   if (call->node->kind == CAB_NODE_APPLICATION && error == NULL)
     note_application (fs, call->node, listing->records);
-  /* Where failures cannot be listed, those that were reached are there all the same. */
-  if (call->node->kind == CAB_NODE_APPLICATION)
+  if (error == NULL && call->node->kind == CAB_NODE_FAILURE)
+    dir = open_failure (fs, call->node, listing->records);
+  else if (error == NULL || lists_none (call->node, error))
     dir = open_application (fs, call->node, error == NULL ? listing->records : NULL);
-  else
-    dir = error == NULL ? open_failure (fs, call->node, listing->records) : NULL;
   if (error != NULL && (dir == NULL || cab_dir_count (dir) == 0)) {
     cab_dir_free (dir);
     cab_call_fail (call, error);
@@ -201,7 +208,7 @@ static CabNode *describe (Fill *fill, const CabNodeSeed *seed, struct fuse_entry
     cab_attr_fill_seed (fill->fs, parent, seed, &entry->attr);
     return NULL;
   }
-  cab_attr_fill (fill->fs, node, &entry->attr);
+  cab_attr_fill (fill->fs, node, fill->req, &entry->attr);
   entry->ino = node->ino;
   entry->generation = 1;
   entry->entry_timeout = fill->fs->ttl;

@@ -44,32 +44,32 @@ static void close_file (CabFs *fs, CabFile *file) {
 
 /* --- open --------------------------------------------------------------------------------------------------- */
 
-/* TRUE if the kernel was told another size.  It would cut the file there, or show zeros behind its end, however fresh
- * its pages are; an ESTALE makes it look the name up once more, and open again. */
-static gboolean is_resized (const CabFile *file) {
+/* TRUE if the kernel has another size.  It would cut the file there, or show zeros behind its end, however fresh its
+ * pages are; an ESTALE makes it look the name up once more, and open again.  So does each that is opened until then: the
+ * first that is refused here tells the kernel nothing for the others. */
+static gboolean is_resized (CabFs *fs, fuse_req_t req, const CabFile *file) {
   guint64 size = cab_content_size (file->content);
-  guint64 before = atomic_exchange (&file->node->size, size);
-  return before != CAB_SIZE_UNKNOWN && before != size;
+  atomic_store (&file->node->size, size);
+  return !cab_told_has (fs->told, file->node, size, fuse_req_ctx (req)->pid);
 }
 
 static void reply_file (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabFile *file) {
   CabNode *node = file->node;
   guint64 before;
-  if (is_resized (file) || !cab_passthrough_enter (fs, file, &before)) {
+  if (is_resized (fs, req, file) || !cab_passthrough_enter (fs, file, &before)) {
     cab_file_free (file);
     fuse_reply_err (req, ESTALE);
     return;
   }
-  guint64 version = cab_content_version (file->content);
   {
     CAB_LOCK_SCOPE (&fs->lock);
     g_hash_table_add (fs->open_files, file);
   }
   info->fh = (guint64) (gsize) file;
   /* Pages the kernel holds are good as long as the blob is the same one. */
-  info->keep_cache = before == 0 || before == version;
+  info->keep_cache = !atomic_load (&file->clears);
   info->noflush = 1; /* nothing is ever written */
-  if (!info->keep_cache)
+  if (before != 0 && before != cab_content_version (file->content))
     cab_notify_attributes (fs->notify, node->ino);
   if (cab_kernel_reply_open (req, info, file->backing) != 0)
     close_file (fs, file);
@@ -206,6 +206,18 @@ static void read_text (fuse_req_t req, GBytes *file_text, gsize size, guint64 of
   fuse_reply_buf (req, bytes + from, MIN (size, len - from));
 }
 
+/* The kernel has dropped the pages it held when @file was opened: the program has its descriptor only after that.  Until
+ * then all who open the CAB have them dropped, lest one who is faster than the first reads old ones. */
+static void note_cleared (CabFs *fs, CabFile *file) {
+  if (!atomic_load (&file->clears))
+    return;
+  atomic_store (&file->clears, FALSE);
+  guint64 version = cab_content_version (file->content);
+  CAB_LOCK_SCOPE (&fs->lock);
+  if (atomic_load (&file->node->version) == version)
+    file->node->clean = version;
+}
+
 void cab_op_read (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *info) {
   CabFile *file = file_of (info);
   if (file->text != NULL) {
@@ -213,6 +225,7 @@ void cab_op_read (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
     return;
   }
   pay (fuse_req_userdata (req), file);
+  note_cleared (fuse_req_userdata (req), file);
   g_autofree char *bytes = g_malloc (size);
   gsize got;
   if (cab_content_read_now (file->content, (guint64) off, size, bytes, &got))

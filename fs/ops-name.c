@@ -21,7 +21,7 @@ void cab_reply_found (CabFs *fs, fuse_req_t req, CabNode *node) {
   struct fuse_entry_param entry = {
       .ino = node->ino, .generation = node->parent != NULL ? 1 : 0, .entry_timeout = fs->ttl};
   cab_attr_know_size (fs, node, CAB_LOOK_WALK);
-  cab_attr_fill (fs, node, &entry.attr);
+  cab_attr_fill (fs, node, req, &entry.attr);
   entry.attr_timeout = cab_attr_timeout (fs, node);
   cab_tree_remember (node);
   if (fuse_reply_entry (req, &entry) != 0) /* interrupted: the kernel does not know of it */
@@ -244,7 +244,7 @@ void cab_op_lookup (fuse_req_t req, fuse_ino_t parent, const char *name) {
 
 static void reply_attr (CabFs *fs, fuse_req_t req, CabNode *node) {
   struct stat st;
-  cab_attr_fill (fs, node, &st);
+  cab_attr_fill (fs, node, req, &st);
   fuse_reply_attr (req, &st, cab_attr_timeout (fs, node));
 }
 

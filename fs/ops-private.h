@@ -18,6 +18,7 @@
 #include "fs/park.h"
 #include "fs/products.h"
 #include "fs/reached.h"
+#include "fs/told.h"
 #include "fs/tree.h"
 
 struct CabFs {
@@ -30,6 +31,7 @@ struct CabFs {
 
   CabCache *cache; /* all set before the first operation */
   CabTree *tree;
+  CabTold *told;
   CabReached *reached;
   CabMissing *missing;
   CabProducts *products; /* asked for only with `discover` */
@@ -54,6 +56,7 @@ typedef struct {
   GBytes *text;        /* of a stack trace, or of our state */
   char *program;       /* whose budget it is that pays, or NULL */
   int backing;         /* passthrough.h */
+  atomic_bool clears;  /* at its open the kernel drops the pages it holds, and may not have done so yet */
 } CabFile;
 
 /* --- a request that waits --- */
@@ -112,8 +115,8 @@ void cab_fs_charge (CabFs *fs, const char *program, guint64 bytes);
 
 /* --- attributes (attr.c) --- */
 
-/* All of @node but the size of a CAB, which is 0 where it is not known. */
-void cab_attr_fill (CabFs *fs, CabNode *node, struct stat *st);
+/* All of @node but the size of a CAB, which is 0 where it is not known.  @req is what it is the answer to. */
+void cab_attr_fill (CabFs *fs, CabNode *node, fuse_req_t req, struct stat *st);
 
 /* What a directory shows of an entry that it gives no node for: kind and number. */
 void cab_attr_fill_seed (CabFs *fs, const CabNode *parent, const CabNodeSeed *seed, struct stat *st);

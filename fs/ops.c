@@ -48,6 +48,7 @@ CabFs *cab_fs_new (CabCache *cache, const CabFsOptions *options) {
   atomic_init (&self->ttl, kernel_ttl (options));
   self->outdated = g_ptr_array_new_with_free_func ((GDestroyNotify) g_strfreev);
   self->tree = cab_tree_new ();
+  self->told = cab_told_new ();
   self->reached = cab_reached_new ();
   self->missing = cab_missing_new ();
   self->products = cab_products_new (cache);
@@ -83,6 +84,7 @@ void cab_fs_free (CabFs *self) {
   g_hash_table_unref (self->open_files);
   g_hash_table_unref (self->open_dirs);
   cab_tree_free (self->tree);
+  cab_told_free (self->told);
   cab_reached_free (self->reached);
   cab_missing_free (self->missing);
   cab_products_free (self->products);

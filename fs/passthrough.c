@@ -5,9 +5,14 @@
 
 typedef enum { ENTERED, REFUSED, UNDECIDED } Verdict;
 
-static Verdict entered (CabFile *file, guint64 *before) {
-  file->backing = file->node->opens.backing;
-  *before = atomic_exchange (&file->node->version, cab_content_version (file->content));
+static Verdict entered_locked (CabFile *file, guint64 *before) {
+  CabNode *node = file->node;
+  guint64 version = cab_content_version (file->content);
+  file->backing = node->opens.backing;
+  *before = atomic_exchange (&node->version, version);
+  if (*before != version)
+    node->clean = 0;
+  atomic_store (&file->clears, node->clean != version);
   return ENTERED;
 }
 
@@ -19,7 +24,7 @@ static Verdict join_locked (CabFile *file, guint64 *before) {
   if (node->opens.backing > 0 && atomic_load (&node->version) != cab_content_version (file->content))
     return REFUSED;
   node->opens.count++;
-  return entered (file, before);
+  return entered_locked (file, before);
 }
 
 static Verdict join (CabFs *fs, CabFile *file, guint64 *before) {
@@ -34,7 +39,7 @@ static Verdict join_or_begin (CabFs *fs, CabFile *file, int backing, guint64 *be
   if (verdict != UNDECIDED)
     return verdict;
   file->node->opens = (CabOpens){.count = 1, .backing = backing};
-  return entered (file, before);
+  return entered_locked (file, before);
 }
 
 gboolean cab_passthrough_enter (CabFs *fs, CabFile *file, guint64 *before) {

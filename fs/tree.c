@@ -30,6 +30,7 @@ static CabNode *node_new (CabTree *tree, CabNode *parent, guint64 ino, const Cab
   atomic_init (&self->expires, seed->expires);
   atomic_init (&self->downloadable, seed->downloadable);
   atomic_init (&self->size, seed->kind >= CAB_NODE_MEMBER ? seed->size : CAB_SIZE_UNKNOWN);
+  atomic_init (&self->told, CAB_SIZE_UNKNOWN);
   atomic_init (&self->version, 0);
   self->tree = tree;
   memcpy (self->name, seed->name, name_size);

@@ -59,6 +59,7 @@ struct CabNode {
   atomic_llong date;
   atomic_llong expires;
   atomic_ullong size; /* of a CAB or a member: bytes, or CAB_SIZE_UNKNOWN */
+  atomic_ullong told; /* told.h: what the kernel goes by, or CAB_SIZE_UNKNOWN */
   atomic_ullong
       version; /* of the bytes that the kernel's page cache may hold, or of the entries it may keep; 0: none */
 
@@ -68,6 +69,7 @@ struct CabNode {
   guint refs;      /* lock */
 
   CabOpens opens;    /* lock of CabFs */
+  guint64 clean;     /* lock of CabFs: the version of all pages that the kernel can hold, 0: not known */
   guint cached_dirs; /* lock of CabFs: open directories that the kernel reads through what it keeps */
   CabNodeKind kind;
   atomic_bool downloadable; /* of a CAB, open or not */

@@ -4,12 +4,13 @@ import errno
 import os
 import shutil
 import subprocess
+import sys
 import time
 
 import pytest
 
 from conftest import APP, FAILURE, OTHER_FAILURE
-from mount import Reader, errno_of, read_at, tool, within, xattrs
+from mount import Reader, errno_of, read_at, tool, wait_in_fuse, wait_until, within, xattrs
 
 MIB = 1 << 20
 HEAD = 256 << 10  # what the first request for a CAB brings
@@ -313,6 +314,67 @@ def test_replaced_after_stat(emulator, mount, change):
             os.close(file)
         assert path.read_bytes() == truth
         assert os.stat(path).st_size == len(truth)
+
+
+@pytest.mark.parametrize("change", NEW_SIZE)
+def test_replaced_after_stat_by_many(emulator, mount, change):
+    """The same if several open it at a time: each gets the size that it has now, not only the first. [F9]"""
+    emulator.add_cabs(APP, FAILURE, size=3 * MIB)
+    cab, = emulator.cabs()
+    m = mount()
+    path = m.cab(cab)
+    assert os.stat(path).st_size == 3 * MIB
+    emulator.change_cab(cab["id"], seed=77, size=NEW_SIZE[change])
+    truth = emulator.content(cab["id"])
+
+    def read_whole():
+        with open(path, "rb", buffering=0) as file:
+            return os.fstat(file.fileno()).st_size, b"".join(iter(lambda: file.read(1 << 17), b""))
+
+    emulator.fault("hold", "blob-get")
+    readers = [Reader(read_whole) for _ in range(8)]
+    emulator.wait_held(1)
+    wait_in_fuse(readers)
+    emulator.clear_faults()
+    for reader in readers:
+        assert reader.get() == (len(truth), truth)
+
+
+def test_replaced_and_the_first_is_slow(emulator, mount):
+    """Of several who open a replaced CAB none gets what the kernel holds of the old one, also if the first one, by whom
+    the kernel forgets that, comes late to it. [B2, B4]"""
+    emulator.add_cabs(APP, FAILURE, size=300_000)
+    cab, = emulator.cabs()
+    m = mount(read_ahead=0, cache_free="100%")  # nothing is kept: each opening asks the host
+    path = m.cab(cab)
+
+    def read_slowly():
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+        return read_at(path, 0, 4096)
+
+    def first():
+        """One who asks the host; None while the old one is still being closed."""
+        reader = Reader(read_slowly)
+        wait_until(lambda: reader.is_in_fuse() or not reader.is_alive(), "it opens")
+        return reader if reader.is_alive() else None
+
+    for seed in range(2, 7):
+        assert read_at(path, 0, 4096) == emulator.content(cab["id"], 0, 4096)
+        emulator.change_cab(cab["id"], seed=seed, size=300_000)
+        fault = emulator.fault("hold", "blob-get")
+        readers = [wait_until(first, "the host is asked")]
+        wait_in_fuse(readers)
+        readers += [Reader(read_at, path, 0, 4096) for _ in range(4)]
+        wait_in_fuse(readers)
+        spinners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2 * os.cpu_count())]
+        try:
+            emulator.clear_faults(fault)
+            for reader in readers:
+                assert reader.get() == emulator.content(cab["id"], 0, 4096)
+        finally:
+            for spinner in spinners:
+                spinner.kill()
+                spinner.wait()
 
 
 @pytest.mark.parametrize("enforce", [True, False], ids=["412", "206"])

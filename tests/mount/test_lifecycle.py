@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from conftest import APP, FAILURE
-from mount import Mount, MountError, Reader, is_mounted, tool, wait_until
+from mount import Mount, MountError, Reader, errno_of, is_mounted, tool, wait_until
 
 MIB = 1 << 20
 GONE = (errno.ENOTCONN, errno.ECONNABORTED, errno.EINTR, errno.EIO, errno.ENOENT, errno.ENODEV)
@@ -134,6 +134,58 @@ def test_two_mounts_on_one_mount_point(emulator, mount, directory):
     with second:
         second.verify(cab)
     first.mount()
+
+
+# --- the services go --------------------------------------------------------------------------------------------
+
+
+def test_service_gone_under_load(emulator, mount):
+    """When the hosts go while many read, each reader gets EIO soon, and none a wrong byte; when they are back all is
+    readable, without a new mount. [E1, E9]"""
+    load = Load(emulator, mount)
+    listed = emulator.cabs()
+    ports = emulator.ports
+    emulator.kill()
+    for reader in load.readers:  # five tries, with pauses between them
+        reader.get(40)
+        assert reader.error == errno.EIO or reader.result == "all right"
+    emulator.start(ports)
+    emulator.add_cabs(APP, FAILURE, count=len(listed), size=3 * MIB, expires=listed[0]["expires"])
+    for cab in load.cabs:
+        path = load.mount.cab(cab)
+        wait_until(lambda: errno_of(path.read_bytes) in (None, "ESTALE"), "it is readable again")
+        assert path.read_bytes() == load.truth[cab["id"]]
+
+
+@pytest.mark.parametrize("family", ["driver", "desktop"])
+def test_token_revoked_in_the_middle(emulator, mount, family):
+    """A token that is taken back while many list and read costs one new one, however many were under way with the old
+    one, and nobody notices. [E12]"""
+    key = {"driver": APP, "desktop": "10238467886765136388"}[family]
+    hashes = [f"1fd83f6d-9fe0-96ec-2c47-{number:012}" for number in range(6)]
+    for failure in hashes:
+        emulator.add_cabs(key, failure, family=family, count=2, size=100_000)
+    m = mount(**{"driver": None, family: [key]}, api_connections=16, listing_ttl=0)
+    os.listdir(m.path / key)
+    for failure in hashes[:3]:
+        os.listdir(m.path / key / failure)
+    fault = emulator.fault("latency", ["batch", "desktop-details", "desktop-cabdownload"], ms=300)
+    emulator.reset_counters()
+    known = [cab for cab in emulator.cabs() if cab["failure"] in hashes[:3]]
+    readers = [Reader(m.verify, cab) for cab in known]
+    readers += [Reader(os.listdir, m.path / key / failure) for failure in hashes[3:]]
+    emulator.wait_requests("batch" if family == "driver" else "desktop-details", 3)
+    emulator.revoke_tokens()
+    emulator.clear_faults(fault)
+    readers += [Reader(os.listdir, m.path / key / failure) for failure in hashes]
+    for reader in readers:
+        reader.get(30)
+        assert reader.error is None
+    for cab in emulator.cabs():
+        m.verify(cab)
+    endpoints = emulator.counters()["endpoints"]
+    assert sum(endpoint["statuses"].get("401", 0) for endpoint in endpoints.values()) >= 3
+    assert endpoints["login"]["requests"] == 1
 
 
 # --- the machine sleeps -----------------------------------------------------------------------------------------

@@ -103,6 +103,24 @@ def test_first_list_of_failures_fails(emulator, mount):
         assert os.listdir(path) == [FAILURE]
 
 
+@pytest.mark.parametrize("status", [500, 403, 404])
+def test_reached_is_not_the_list(emulator, mount, status):
+    """What was opened by name is no list: where the failures cannot be asked for, the directory cannot be read; where
+    the service says that it lists none, they are all there is. [F5, F6]"""
+    for number in range(3):
+        emulator.add_cabs(APP, failure(number))
+    m = mount(retries=1)
+    emulator.fault("status", "hits", status=status)
+    assert len(os.listdir(m.path / APP / failure(1))) == 1
+    if status == 500:
+        assert errno_of(os.listdir, m.path / APP) == "EIO"
+    else:
+        assert os.listdir(m.path / APP) == [failure(1)]
+    emulator.clear_faults()
+    within(10, lambda: errno_of(os.listdir, m.path / APP) is None and len(os.listdir(m.path / APP)) == 3,
+           "the failures are not listed")
+
+
 def test_unknown(emulator, mount):
     """What the services do not know is not there, and that is no failure: neither a warning nor a second request.
     [E2]"""

@@ -576,6 +576,23 @@ static void test_streaming (Fixture *f, gconstpointer unused) {
   cab_content_unref (opened.content);
 }
 
+static void close_answered (gpointer data, const void *bytes, gsize len, const GError *error) {
+  Result *opened = data;
+  g_assert_error (error, CAB_ERROR, CAB_ERROR_CANCELLED);
+  cab_content_unref (g_steal_pointer (&opened->content));
+}
+
+/* Who has his answer may close the file, before the call that asked for it has returned. */
+static void test_closed_when_answered (Fixture *f, gconstpointer unused) {
+  g_auto (Result) opened = RESULT_INIT;
+  open_now (f, "a", &opened);
+  fake_answer_get (take_get (), 0, 1, NULL);
+  wait_for (&opened);
+  fake_stop (); /* requests are answered at once */
+  cab_content_read (opened.content, 0, 10, close_answered, &opened);
+  g_assert_null (opened.content);
+}
+
 /* Opens a CAB and reads its beginning as cat does, with all connections at work behind it.  Gives the range that the
  * reader waits for. */
 static FakeRequest *stream (Fixture *f, Result *opened, CabReadDone done, gpointer data) {
@@ -866,6 +883,7 @@ int main (int argc, char **argv) {
   CACHE_TEST ("open/wants-addresses", test_open_wants_addresses);
   CACHE_TEST ("open/empty", test_empty);
   CACHE_TEST ("read/streaming", test_streaming);
+  CACHE_TEST ("read/closed-when-answered", test_closed_when_answered);
   CACHE_TEST ("read/free-connection", test_free_connection);
   CACHE_TEST ("read/free-connection-closed", test_free_connection_closed);
   CACHE_TEST ("read/changed", test_changed);
