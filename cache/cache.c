@@ -13,6 +13,7 @@
 #include "cache/stacktrace.h"
 #include "client/error.h"
 #include "client/sync.h"
+#include "client/thread.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -37,7 +38,8 @@ typedef struct {
   CabCache *cache; /* set before the start, as are the next two */
   void (*run) (CabCache *cache);
   guint period_ms;
-  pthread_t thread;
+  pthread_t thread; /* of one that was started */
+  gboolean started;
 
   pthread_mutex_t lock;
   pthread_cond_t changed;
@@ -90,16 +92,18 @@ static void *clockwork_main (void *data) {
   return NULL;
 }
 
-static void clockwork_start (Clockwork *self, CabCache *cache, const char *name, guint period_ms,
-                             void (*run) (CabCache *cache)) {
+static void clockwork_init (Clockwork *self, CabCache *cache, guint period_ms, void (*run) (CabCache *cache)) {
   pthread_mutex_init (&self->lock, NULL);
   cab_cond_init (&self->changed);
   self->cache = cache;
   self->run = run;
   self->period_ms = period_ms;
-  int rc = pthread_create (&self->thread, NULL, clockwork_main, self);
+}
+
+static void clockwork_start (Clockwork *self, const char *name) {
+  int rc = cab_thread_start (&self->thread, name, clockwork_main, self);
   g_assert (rc == 0);
-  pthread_setname_np (self->thread, name);
+  self->started = TRUE;
 }
 
 static void clockwork_wake (gpointer data) {
@@ -270,9 +274,14 @@ CabCache *cab_cache_new (const CabCacheOptions *options, CabClient *client, GErr
   cab_store_set_written_func (self->store,
                               limit > 0 ? CLAMP (limit / 8, SWEEP_BYTES / 8, SWEEP_BYTES) : SWEEP_BYTES,
                               clockwork_wake, &self->janitor);
-  clockwork_start (&self->ticker, self, "cabfs-ticker", TICK_MS, tick);
-  clockwork_start (&self->janitor, self, "cabfs-janitor", SWEEP_MS, sweep);
+  clockwork_init (&self->ticker, self, TICK_MS, tick);
+  clockwork_start (&self->ticker, "cabfs-ticker");
+  clockwork_init (&self->janitor, self, SWEEP_MS, sweep);
   return self;
+}
+
+void cab_cache_begin (CabCache *self) {
+  clockwork_start (&self->janitor, "cabfs-janitor");
 }
 
 void cab_cache_change (CabCache *self, const CabCacheOptions *options) {

@@ -38,6 +38,10 @@ typedef struct CabCache CabCache;
  * cache.  Errors: FAILED (directory cannot be made or is not ours), INVALID (version not understood). */
 CabCache *cab_cache_new (const CabCacheOptions *options, CabClient *client, GError **error);
 
+/* Begins to keep the directory within its limits, until then it only grows: a thread that has much to do from the first
+ * moment, for when the program that makes the cache starts no others. */
+void cab_cache_begin (CabCache *self);
+
 /* Takes from @options what can be another thing while there are files open: `size_limit`, `free_bytes`, `free_percent`,
  * `keep_s`, `listing_ttl_s`, `read_ahead` and `timeout_ms`. */
 void cab_cache_change (CabCache *self, const CabCacheOptions *options);

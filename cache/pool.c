@@ -2,6 +2,7 @@
 #include "cache/pool.h"
 
 #include "client/sync.h"
+#include "client/thread.h"
 
 typedef struct {
   CabWork work;
@@ -54,12 +55,9 @@ CabPool *cab_pool_new (guint threads) {
   pthread_cond_init (&self->changed, NULL);
   g_queue_init (&self->jobs);
   self->threads = g_new0 (pthread_t, threads);
-  for (self->count = 0; self->count < threads; self->count++) {
-    int rc = pthread_create (&self->threads[self->count], NULL, worker, self);
-    if (rc != 0)
+  for (self->count = 0; self->count < threads; self->count++)
+    if (cab_thread_start (&self->threads[self->count], "cabfs-pool", worker, self) != 0)
       break;
-    pthread_setname_np (self->threads[self->count], "cabfs-pool");
-  }
   g_assert (self->count > 0); /* without a single thread the process cannot live anyway */
   return self;
 }

@@ -5,9 +5,9 @@
 #include "cache/unpack_sandbox.h"
 #include "client/error.h"
 #include "client/sync.h"
+#include "client/thread.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -140,17 +140,6 @@ static void *thread_main (void *data) {
 
 /* --- life --------------------------------------------------------------------------------------------------- */
 
-static int start_thread (CabUnpacker *self) {
-  sigset_t all, before;
-  sigfillset (&all);
-  pthread_sigmask (SIG_SETMASK, &all, &before);
-  int rc = pthread_create (&self->thread, NULL, thread_main, self);
-  pthread_sigmask (SIG_SETMASK, &before, NULL);
-  if (rc == 0)
-    pthread_setname_np (self->thread, "cabfs-unpack");
-  return rc;
-}
-
 static void free_members (CabUnpacker *self) {
   g_ptr_array_unref (self->running);
   pthread_cond_destroy (&self->idle);
@@ -175,7 +164,7 @@ CabUnpacker *cab_unpacker_new (const CabUnpackerOptions *options, GError **error
   self->running = g_ptr_array_new ();
   pthread_mutex_init (&self->lock, NULL);
   cab_cond_init (&self->idle);
-  errno = start_thread (self);
+  errno = cab_thread_start (&self->thread, "cabfs-unpack", thread_main, self);
   if (errno == 0)
     return self;
   cab_error_errno (error, "start a thread");

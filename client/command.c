@@ -4,6 +4,7 @@
 #include "client/error.h"
 #include "client/redact.h"
 #include "client/sync.h"
+#include "client/thread.h"
 #include "client/wipe.h"
 
 #include <errno.h>
@@ -211,15 +212,6 @@ static void free_members (CabCommand *self) {
   g_free (self);
 }
 
-static int start_thread (CabCommand *self) {
-  sigset_t all, before;
-  sigfillset (&all);
-  pthread_sigmask (SIG_SETMASK, &all, &before);
-  int rc = pthread_create (&self->thread, NULL, thread_main, self);
-  pthread_sigmask (SIG_SETMASK, &before, NULL);
-  return rc;
-}
-
 CabCommand *cab_command_start (const char *line, CabCommandDone done, gpointer data, GError **error) {
   CabCommand *self = g_new0 (CabCommand, 1);
   int theirs[2] = {-1, -1};
@@ -232,7 +224,7 @@ CabCommand *cab_command_start (const char *line, CabCommandDone done, gpointer d
   close_all (theirs, 2);
   if (ok && rc == 0) {
     self->fds[FD_CHILD] = pidfd_open (self->pid, 0);
-    rc = start_thread (self);
+    rc = cab_thread_start (&self->thread, "cabfs-command", thread_main, self);
     if (rc == 0)
       return self;
     kill_group (self);

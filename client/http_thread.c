@@ -3,10 +3,10 @@
 
 #include "client/address.h"
 #include "client/clock.h"
+#include "client/thread.h"
 #include "client/wipe.h"
 
 #include <errno.h>
-#include <signal.h>
 
 #define MAX_SLEEP_MS 60000
 #define LOOK_MS                                                                                                \
@@ -407,18 +407,9 @@ void cab_http_stop (CabHttp *self) {
   cab_http_run (self, stop, self);
 }
 
-/* Signals are for the program's other threads; SIGPIPE from a TLS library finds nobody here. */
 static int start_thread (CabHttp *self) {
-  sigset_t all, before;
-  sigfillset (&all);
-  pthread_mutex_lock (&self->start);
-  pthread_sigmask (SIG_SETMASK, &all, &before);
-  int rc = pthread_create (&self->thread, NULL, thread_main, self);
-  pthread_sigmask (SIG_SETMASK, &before, NULL);
-  pthread_mutex_unlock (&self->start);
-  if (rc == 0)
-    pthread_setname_np (self->thread, self->name);
-  return rc;
+  CAB_LOCK_SCOPE (&self->start);
+  return cab_thread_start (&self->thread, self->name, thread_main, self);
 }
 
 static void free_members (CabHttp *self) {

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -11,6 +10,7 @@
 #include "client/error.h"
 #include "client/metrics.h"
 #include "client/sync.h"
+#include "client/thread.h"
 #include "fs/snapshot.h"
 
 #define PERIOD_US G_USEC_PER_SEC
@@ -92,18 +92,6 @@ static void *herald_main (void *data) {
   return NULL;
 }
 
-/* Signals are the main thread's, whoever made this one. */
-static int start_thread (CabHerald *self) {
-  sigset_t all, before;
-  sigfillset (&all);
-  pthread_sigmask (SIG_SETMASK, &all, &before);
-  int rc = pthread_create (&self->thread, NULL, herald_main, self);
-  pthread_sigmask (SIG_SETMASK, &before, NULL);
-  if (rc == 0)
-    pthread_setname_np (self->thread, "cabfs-herald");
-  return rc;
-}
-
 static void free_members (CabHerald *self) {
   if (self->fd >= 0)
     close (self->fd);
@@ -119,7 +107,7 @@ CabHerald *cab_herald_new (const CabSdNotify *notify, CabFs *fs, const char *idl
   self->idle = g_strdup (idle);
   self->look_us = G_MAXINT64;
   self->fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
-  int rc = self->fd >= 0 ? start_thread (self) : errno;
+  int rc = self->fd >= 0 ? cab_thread_start (&self->thread, "cabfs-herald", herald_main, self) : errno;
   if (rc == 0)
     return self;
   g_set_error (error, CAB_ERROR, CAB_ERROR_FAILED, "start a thread: %s", g_strerror (rc));

@@ -54,14 +54,6 @@ static int complain_of_client (const CabConfig *config, const GError *error) {
   return configured ? EXIT_USAGE : EXIT_CANNOT;
 }
 
-/* Every thread but this one must leave signals alone, so that they get to the session's loop: threads inherit what is
- * blocked where they are made. */
-static void block_signals (sigset_t *before) {
-  sigset_t all;
-  sigfillset (&all);
-  pthread_sigmask (SIG_SETMASK, &all, before);
-}
-
 static char *where_mounted (const CabConfig *config) {
   return g_strdup_printf ("%s is mounted at %s", config->mount.account, config->mount.mountpoint);
 }
@@ -91,14 +83,6 @@ static int make_layers (Parts *parts) {
   return parts->reload != NULL ? EXIT_SUCCESS : complain (error, EXIT_CANNOT);
 }
 
-static int make (Parts *parts) {
-  sigset_t before;
-  block_signals (&before);
-  int status = make_layers (parts);
-  pthread_sigmask (SIG_SETMASK, &before, NULL);
-  return status;
-}
-
 static void mount_is_ready (gpointer data) {
   Parts *parts = data;
   if (parts->daemon != NULL)
@@ -112,6 +96,7 @@ static int serve (Parts *parts) {
   g_autoptr (GError) error = NULL;
   if (!cab_session_mount (parts->session, mount_is_ready, parts, &error))
     return complain (error, EXIT_CANNOT);
+  cab_cache_begin (parts->cache);
   gboolean ok = cab_session_run (parts->session, &error);
   cab_sdnotify_stopping (parts->notify, ok ? "Unmounting" : error->message);
   if (ok)
@@ -141,7 +126,7 @@ static void end (Parts *parts) {
 static int run (const CabCommand *command, const CabConfig *config, CabDaemon *daemon,
                 const CabSdNotify *notify) {
   Parts parts = {.command = command, .config = config, .daemon = daemon, .notify = notify};
-  int status = make (&parts);
+  int status = make_layers (&parts);
   if (status == EXIT_SUCCESS)
     status = serve (&parts);
   end (&parts);

@@ -2,6 +2,7 @@
 #include "fs/notify.h"
 
 #include "client/sync.h"
+#include "client/thread.h"
 
 typedef struct {
   guint64 ino;
@@ -57,9 +58,8 @@ CabNotify *cab_notify_new (struct fuse_session *se) {
   pthread_mutex_init (&self->lock, NULL);
   pthread_cond_init (&self->changed, NULL);
   self->items = g_array_new (FALSE, FALSE, sizeof (Item));
-  int rc = pthread_create (&self->thread, NULL, notify_main, self);
+  int rc = cab_thread_start (&self->thread, "cabfs-notify", notify_main, self);
   g_assert (rc == 0);
-  pthread_setname_np (self->thread, "cabfs-notify");
   return self;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/sync.h"
+#include "client/thread.h"
 
 /* A dead caller's read holds up the end of his process by that much at most. */
 #define LOOK_MS 500
@@ -188,9 +189,8 @@ CabPark *cab_park_new (void) {
   pthread_mutex_init (&self->lock, NULL);
   cab_cond_init (&self->changed);
   g_queue_init (&self->waiting);
-  int rc = pthread_create (&self->thread, NULL, look_after, self);
+  int rc = cab_thread_start (&self->thread, "cabfs-park", look_after, self);
   g_assert (rc == 0);
-  pthread_setname_np (self->thread, "cabfs-park");
   return self;
 }
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "client/error.h"
+#include "client/thread.h"
 #include "fs/keys.h"
 #include "fs/log.h"
 
@@ -119,9 +120,8 @@ CabReload *cab_reload_new (const CabReloadParts *parts, GError **error) {
   self->had_terminal = parts->config->mount.foreground && isatty (STDERR_FILENO);
   self->configs = g_ptr_array_new_with_free_func ((GDestroyNotify) cab_config_free);
   atomic_store (&hangups, fd);
-  int rc = pthread_create (&self->thread, NULL, reload_main, self);
+  int rc = cab_thread_start (&self->thread, "cabfs-reload", reload_main, self);
   g_assert (rc == 0);
-  pthread_setname_np (self->thread, "cabfs-reload");
   watch ();
   return self;
 }

@@ -34,6 +34,7 @@ static void open_cache (Fixture *f, guint timeout_ms) {
   fake_start ();
   f->cache = cab_cache_new (&options, NULL, &error);
   g_assert_no_error (error);
+  cab_cache_begin (f->cache);
 }
 
 static void set_up (Fixture *f, gconstpointer unused) {

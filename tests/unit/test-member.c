@@ -76,6 +76,7 @@ static void open_cache (Fixture *f) {
   fake_start ();
   f->cache = cab_cache_new (&options, NULL, &error);
   g_assert_no_error (error);
+  cab_cache_begin (f->cache);
   g_assert_cmpint (pthread_create (&f->host, NULL, serve, NULL), ==, 0);
 }
 

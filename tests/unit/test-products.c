@@ -30,6 +30,7 @@ static void open_all (Fixture *f) {
   fake_start ();
   f->cache = cab_cache_new (&options, NULL, &error);
   g_assert_no_error (error);
+  cab_cache_begin (f->cache);
   f->products = cab_products_new (f->cache);
 }
 
