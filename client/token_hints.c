@@ -8,10 +8,14 @@ static const struct {
   guint code;
   const char *hint;
 } hints[] = {
-    {90002, "is tenant right?"},
-    {700016, "are client-id and tenant right, and of the same directory?"},
-    {7000215, "put the secret's value, not its ID, into the file of client-secret-file"},
-    {7000222, "make a new secret for the application, and put it into the file of client-secret-file"},
+    {7000215, "the secret is wrong: put its value, not its ID, into the file of client-secret-file; it is "
+              "shown in Microsoft Entra only once, when the secret is made"},
+    {7000222, "the secret has expired: make a new one in Microsoft Entra (App registrations, the application, "
+              "Certificates & secrets) and put its value into the file of client-secret-file"},
+    {700016, "the tenant does not know this application: compare client-id with its Application (client) ID, "
+             "and tenant with the directory it was registered in"},
+    {90002, "there is no such tenant: tenant is the Directory (tenant) ID or a domain name of the directory"},
+    {900023, "the tenant is neither an ID nor a domain name: tenant is the Directory (tenant) ID"},
     {700027,
      "upload the certificate of client-certificate-file to the application, under Certificates & secrets"},
     {700024, "is the clock of this machine right, and has the certificate or federated token not expired?"},
@@ -24,7 +28,15 @@ static const struct {
     {700213, "the application has no federated credential with the subject of the token"},
     {7002137, "the application has no federated credential with the subject of the token"},
     {7002138, "subject of token and federated credential have to agree in capital and small letters too"},
-    {500011, "is the application associated with the Partner Center account?"},
+    {500011, "the tenant does not know the service: associate the directory with the Partner Center account"},
+    {7000118,
+     "the service is not allowed in this tenant: associate the directory with the Partner Center account"},
+    {70011, "the scope is not accepted: try token-version = 1"},
+    {53003,
+     "a Conditional Access policy of the tenant blocks this: its administrator needs the correlation id"},
+    {90033, "Microsoft Entra has a passing fault: try again later"},
+    {50196, "Microsoft Entra sees the same request too often: wait for an hour, and see what else uses this "
+            "application"},
 };
 
 const char *cab_token_hint_login (const char *text) {

@@ -22,4 +22,7 @@ typedef enum {
  * say than the message has. */
 const char *cab_advice (CabWhere where, const GError *error);
 
+/* The message of @error without @advice, which an error of those who give tokens ends with.  The caller frees it. */
+char *cab_advice_apart (const GError *error, const char *advice);
+
 #endif

@@ -118,8 +118,10 @@ static gboolean bytes_came (gpointer data, guint64 off, const void *bytes, gsize
 /* --- steps -------------------------------------------------------------------------------------------------------- */
 
 static void report_failure (Check *self, CabWhere where, const char *name, const GError *error) {
-  cab_report (self->report, CAB_STEP_FAILED, name, "%s", error->message);
-  cab_report_advice (cab_advice (where, error));
+  const char *advice = cab_advice (where, error);
+  g_autofree char *what = cab_advice_apart (error, advice);
+  cab_report (self->report, CAB_STEP_FAILED, name, "%s", what);
+  cab_report_advice (advice);
 }
 
 static gboolean make_client (Check *self) {

@@ -116,7 +116,7 @@ static void test_hints (void) {
   g_assert_nonnull (
       strstr (cab_token_hint_login ("invalid_client: AADSTS700027: x"), "upload the certificate"));
   g_assert_nonnull (strstr (cab_token_hint_login ("AADSTS700024: x"), "clock"));
-  g_assert_nonnull (strstr (cab_token_hint_login ("AADSTS7000222: x"), "new secret"));
+  g_assert_nonnull (strstr (cab_token_hint_login ("AADSTS7000222: x"), "make a new one"));
   g_assert_null (cab_token_hint_login ("AADSTS70002: x"));
   g_assert_null (cab_token_hint_login ("AADSTS: x"));
   g_assert_null (cab_token_hint_login (""));
