@@ -232,6 +232,20 @@ static gboolean take_map_locked (CabContent *self, CabMap *map) {
   return TRUE;
 }
 
+/* What is open is what looks show from now on, whatever the host has by then: else whoever is shown the one size and then
+ * opens the other would be sent to look again, for ever. */
+static void show_size (CabContent *self) {
+  if (self->extraction != NULL)
+    return;
+  CabFacts facts = {.size = self->size, .etag = self->etag, .modified = self->modified};
+  g_autofree char *md5 = NULL;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock);
+    facts.md5 = md5 = g_strdup (self->md5);
+  }
+  self->owner->options.learned (self->owner->options.learned_data, self->scope, self->id, &facts);
+}
+
 /* Opens the store's object and asks for the first bytes if it has none. */
 static void begin (CabContent *self) {
   g_auto (CabMap) map = {0};
@@ -244,8 +258,8 @@ static void begin (CabContent *self) {
   GQueue openers = G_QUEUE_INIT;
   gboolean ready, save = FALSE;
   {
-    CAB_LOCK_SCOPE (
-        &self->owner->lock); /* a directory that is shown asks what is here, also of one that opens */
+    /* A directory that is shown asks what is here, also of one that opens. */
+    CAB_LOCK_SCOPE (&self->owner->lock);
     ready = take_map_locked (self, &map) || cab_extraction_knows_locked (self);
     if (ready) {
       cab_content_ready_locked (self, &openers);
@@ -254,10 +268,12 @@ static void begin (CabContent *self) {
   }
   if (save)
     cab_content_push_save (self);
-  if (ready)
+  if (ready) {
+    show_size (self);
     cab_content_answer_openers (self, &openers, NULL);
-  else
+  } else {
     cab_content_fetch (self, cab_plan_zone (0, CAB_PLAN_HEAD), CAB_PLAN_HEAD);
+  }
 }
 
 typedef enum { JOIN_CREATED, JOIN_WAITS, JOIN_ANSWER } JoinResult;
@@ -304,6 +320,7 @@ static void dispatch (CabContents *self, Opener *opener) {
     cab_content_drop (content);
     break;
   case JOIN_ANSWER:
+    show_size (content);
     opener->done (opener->data, content, NULL);
     opener_free (opener);
     break;

@@ -377,13 +377,14 @@ class Run:
         within(max(5, deadline - time.time()), current, f"the list of {'/'.join(directory)} is right")
 
     def settle_cabs(self, cabs, deadline):
+        deadline = max(deadline, time.time() + 5)
         while cabs:
             looks = [Settled(self.world, cab, self.life) for cab in cabs]
             for worker, look in zip(self.workers, looks):
                 self.start(worker, look, "whole", self.path(*look.path), MIB)
             self.collect_all()
             cabs = [look.cab for look in looks if not look.is_right]
-            late = [look for look in looks if not look.is_right and time.time() > max(deadline, look.begin + 5)]
+            late = [look for look in looks if not look.is_right and time.time() > deadline]
             if late:
                 raise Failure(", ".join(f"{look}: still {look.error}" for look in late))
             if cabs:

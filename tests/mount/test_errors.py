@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Each way a blob host can fail, what a program sees of it, what it costs in requests, and that it passes."""
+import contextlib
 import errno
 import os
 import shutil
@@ -314,6 +315,30 @@ def test_replaced_after_stat(emulator, mount, change):
             os.close(file)
         assert path.read_bytes() == truth
         assert os.stat(path).st_size == len(truth)
+
+
+@pytest.mark.parametrize("is_open", [False, True], ids=["closed", "open"])
+def test_cached_and_replaced(emulator, mount, is_open):
+    """A CAB that is wholly here is read as it is here, also where the host was asked for its size after it had been
+    replaced. [B5, F9, K1]"""
+    emulator.add_cabs(APP, FAILURE, size=5000)
+    cab, = emulator.cabs()
+    truth = emulator.content(cab["id"])
+    m = mount()
+    path = m.cab(cab)
+    m.verify(cab)
+    within(5, lambda: any(m.cache.glob(f"2*/{cab['id']}.map")), "it is not kept")
+    m.unmount()
+    shutil.rmtree(m.cache / "listings")  # with the sizes
+    emulator.change_cab(cab["id"], seed=77, size=300_000)
+    m.mount()
+    with contextlib.ExitStack() as stack:
+        if is_open:
+            stack.enter_context(open(path, "rb"))
+        assert os.stat(path).st_size in (5000, 300_000)
+        for _ in range(2):
+            assert path.read_bytes() == truth
+        assert os.stat(path).st_size == 5000
 
 
 @pytest.mark.parametrize("change", NEW_SIZE)
