@@ -78,7 +78,9 @@ static int make_layers (Parts *parts) {
     return complain (error, EXIT_CANNOT);
   cab_fs_set_waits_func (parts->fs, cab_herald_wake, parts->herald);
   cab_session_on_usr1 (parts->session, cab_herald_dump, parts->herald);
-  return EXIT_SUCCESS;
+  const CabReloadParts watched = {parts->command, config, parts->client, parts->cache, parts->fs};
+  parts->reload = cab_reload_new (&watched, &error);
+  return parts->reload != NULL ? EXIT_SUCCESS : complain (error, EXIT_CANNOT);
 }
 
 static void mount_is_ready (gpointer data) {
@@ -90,19 +92,9 @@ static void mount_is_ready (gpointer data) {
   g_message ("%s", status);
 }
 
-/* Not before the mount is made, which forks: a thread that is just beginning may hold what the child will need. */
-static gboolean watch_for_reloads (Parts *parts, GError **error) {
-  const CabReloadParts watched = {parts->command, parts->config, parts->client, parts->cache, parts->fs};
-  sigset_t before;
-  block_signals (&before);
-  parts->reload = cab_reload_new (&watched, error);
-  pthread_sigmask (SIG_SETMASK, &before, NULL);
-  return parts->reload != NULL;
-}
-
 static int serve (Parts *parts) {
   g_autoptr (GError) error = NULL;
-  if (!cab_session_mount (parts->session, mount_is_ready, parts, &error) || !watch_for_reloads (parts, &error))
+  if (!cab_session_mount (parts->session, mount_is_ready, parts, &error))
     return complain (error, EXIT_CANNOT);
   cab_cache_begin (parts->cache);
   gboolean ok = cab_session_run (parts->session, &error);

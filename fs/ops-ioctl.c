@@ -24,7 +24,9 @@ static CabNode *directory_of (CabNode *node) {
 void cab_fs_refresh (CabFs *fs, CabNode *node, void (*done) (gpointer data), gpointer data) {
   g_autoptr (CabNode) directory = directory_of (node);
   gboolean all = directory->kind == CAB_NODE_ROOT;
-  CabScope scope = all ? (CabScope){0} : cab_node_scope (directory);
+  CabScope scope = {0};
+  if (!all)
+    scope = cab_node_scope (directory);
   cab_cache_expire_list (fs->cache, all ? NULL : &scope);
   if (directory->kind != CAB_NODE_FAILURE)
     cab_missing_clear (fs->missing, all ? NULL : directory->name);

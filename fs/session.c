@@ -202,26 +202,10 @@ static void mount_answers (gpointer data) {
     self->ready (self->ready_data);
 }
 
-/* libfuse forks, and its child allocates a little before it becomes fusermount3.  The C library lets it; the allocator of
- * AddressSanitizer does not, if another thread was just fetching blocks of that size: so we have some at hand. */
-static void have_blocks_at_hand (void) {
-#ifdef __SANITIZE_ADDRESS__
-  enum { SIZES = 16, EACH = 4 };
-  gpointer blocks[SIZES][EACH];
-  for (guint size = 0; size < SIZES; size++)
-    for (guint i = 0; i < EACH; i++)
-      blocks[size][i] = g_malloc (16 * (size + 1) - 8);
-  for (guint size = 0; size < SIZES; size++)
-    for (guint i = 0; i < EACH; i++)
-      g_free (blocks[size][i]);
-#endif
-}
-
 gboolean cab_session_mount (CabSession *self, void (*ready) (gpointer data), gpointer data, GError **error) {
   self->ready = ready;
   self->ready_data = data;
   watch_signals (self); /* from here on there is something to take away */
-  have_blocks_at_hand ();
   if (fuse_session_mount (self->fuse, self->options->mountpoint) != 0) {
     unwatch_signals ();
     g_set_error (error, CAB_ERROR, CAB_ERROR_FAILED, "cannot mount at %s", self->options->mountpoint);

@@ -4,6 +4,9 @@
  */
 #define G_GNUC_PRINTF(format, first)
 #define G_DEFINE_QUARK(text, name) GQuark name##_quark (void);
+#define G_DEFINE_EXTENDED_ERROR(Error, error)                                                                  \
+  GQuark error##_quark (void);                                                                                 \
+  static Error##Private *error##_get_private (const GError *self);
 #define G_STATIC_ASSERT(expression)
 #define json_array_foreach(array, index, value)                                                                \
   for (index = 0; index < json_array_size (array) && (value = json_array_get (array, index)) != NULL; index++)
