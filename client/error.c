@@ -15,14 +15,15 @@ typedef struct {
 #pragma GCC diagnostic ignored "-Wcast-align"
 #pragma GCC diagnostic ignored "-Wcast-qual"
 #pragma GCC diagnostic ignored "-Wnull-dereference"
+#ifndef __clang__
+#pragma GCC diagnostic ignored "-Wanalyzer-null-dereference"
+#endif
 
 static void cab_error_private_init (CabErrorPrivate *self) {
-  g_assert (self != NULL);
   *self = (CabErrorPrivate){0};
 }
 
 static void cab_error_private_copy (const CabErrorPrivate *from, CabErrorPrivate *to) {
-  g_assert (from != NULL && to != NULL);
   *to = (CabErrorPrivate){from->status, g_strdup (from->code), g_strdup (from->correlation)};
 }
 
