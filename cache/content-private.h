@@ -1,4 +1,5 @@
-/* content-private.h - what content.c (life), read.c (bytes), extract.c (bytes of members) and save.c (disk) share.
+/* content-private.h - what content.c (life), read.c (readers), stream.c (transfers), extract.c (bytes of members), trust.c
+ * (checksums), trim.c (room) and save.c (disk) share.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -47,7 +48,7 @@ typedef struct {
   guint pin; /* 0: none */
 } Reader;
 
-/* One transfer under way; known to read.c only. */
+/* One transfer under way; known to stream.c only. */
 typedef struct Stream Stream;
 
 /* One job of a worker under way; known to extract.c only. */
@@ -147,13 +148,13 @@ void cab_queue_steal (GQueue *from, GQueue *into);
 /* content.c: goes on to the next phase of its end if nobody uses it: saves, retires.  No lock held. */
 void cab_content_settle (CabContent *self);
 
-/* read.c: starts what is needed for the bytes of @zone; those before @urgent first.  No lock held. */
+/* stream.c: starts what is needed for the bytes of @zone; those before @urgent first.  No lock held. */
 void cab_content_fetch (CabContent *self, CabZone zone, guint64 urgent);
 
-/* read.c: asks the streams to end, but those that are nearly there unless it has failed.  No lock held. */
+/* stream.c: asks the streams to end, but those that are nearly there unless it has failed.  No lock held. */
 void cab_content_cancel (CabContent *self);
 
-/* read.c: the blob is another one, or the bytes are wrong: everything waiting fails with @error, what is on disk goes. */
+/* stream.c: the blob is another one, or the bytes are wrong: everything waiting fails with @error, what is on disk goes. */
 void cab_content_fail (CabContent *self, const GError *error);
 
 /* read.c: notes why readers are answered with @error. */
@@ -161,6 +162,17 @@ void cab_content_trouble_locked (CabContent *self, const GError *error);
 
 /* read.c: moves those whose bytes are all here. */
 void cab_content_take_satisfied_locked (CabContent *self, GQueue *into);
+
+/* read.c: gives the readers what they want of [off, end) out of hand: while it is warm, and where the store has no room
+ * for it.  TRUE if somebody wants bytes of [end, stream_end) too. */
+gboolean cab_content_hand_out_locked (CabContent *self, guint64 off, guint64 end, const char *bytes,
+                                      guint64 stream_end);
+
+/* read.c: moves those who wait for bytes of @lost that nothing else brings. */
+void cab_content_take_bereft_locked (CabContent *self, CabRange lost, GQueue *into);
+
+/* stream.c: a reader now waits for what was fetched ahead.  No lock held. */
+void cab_content_hurry (CabContent *self, CabRange range);
 
 /* read.c: answers @readers, with their bytes or with @error, and frees them.  No lock held. */
 void cab_content_answer_readers (CabContent *self, GQueue *readers, const GError *error);
@@ -234,7 +246,7 @@ void cab_content_note_complete_locked (CabContent *self);
 guint cab_content_pin_locked (CabContent *self);
 void cab_content_unpin (CabContent *self, guint pin);
 
-/* read.c: begins anew for all who wait.  No lock held. */
+/* stream.c: begins anew for all who wait.  No lock held. */
 void cab_content_fetch_for_readers (CabContent *self);
 
 /* save.c: TRUE if a save job is due; then it is pushed with cab_content_push_save() once the lock is gone. */
