@@ -47,6 +47,7 @@ class Run:
         self.mount = Mount(emulator, directory, driver=[DRIVER], desktop=[DESKTOP], listing_ttl=TTL, timeout=2, retries=2,
                            cache_size=CACHE_SIZE, cache_free=0, cache_dir=str(self.disk / "cache"), log_level="info")
         self.life = 0
+        self.revoked_in = None  # the life in which tokens were revoked last
         self.workers = []
         self.handles = {}     # (worker's number, slot): Handle
         self.under_way = []   # (step at which it ends, how)
@@ -272,6 +273,10 @@ class Run:
                        faults.FORGOTTEN_S, {})
 
     def revoke(self, _chance):
+        """Twice within a minute is once too often: a new token that is not taken either is not replaced (E12)."""
+        if self.revoked_in == self.life:
+            self.world.end(self.world.allow((), {"EACCES"}), faults.REFUSED_S)
+        self.revoked_in = self.life
         self.emulator.revoke_tokens()
 
     def replace(self, chance):
