@@ -120,7 +120,8 @@ static void clockwork_end (Clockwork *self) {
     self->ending = TRUE;
     pthread_cond_signal (&self->changed);
   }
-  pthread_join (self->thread, NULL);
+  if (self->started)
+    pthread_join (self->thread, NULL);
 }
 
 static void clockwork_clear (Clockwork *self) {

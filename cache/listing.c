@@ -424,9 +424,11 @@ static void load_all (CabListings *self) {
     CAB_LOCK_SCOPE (&self->lock);
     if (self->scanned)
       return;
-    self->scanned = TRUE;
   }
+  /* Whoever comes meanwhile looks for himself: he has to see all too, and what two find is the same. */
   cab_listing_scan (self->options.store, load_scope, self);
+  CAB_LOCK_SCOPE (&self->lock);
+  self->scanned = TRUE;
 }
 
 void cab_listings_each (CabListings *self, CabEachList func, gpointer data) {

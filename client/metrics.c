@@ -7,11 +7,8 @@ static _Atomic guint64 counters[CAB_METRIC_LAST];
 static _Atomic guint64 sent[CAB_REQUEST_KINDS];
 static _Atomic guint64 failed[CAB_REQUEST_KINDS];
 
-static const struct {
-  const char *name;
-  const char *help;
-} descriptions[] = {
-#define CAB_METRIC_ROW(constant, name, help) [CAB_METRIC_##constant] = {name, help},
+static const char *const helps[] = {
+#define CAB_METRIC_ROW(constant, help) [CAB_METRIC_##constant] = help,
     CAB_METRICS (CAB_METRIC_ROW)
 #undef CAB_METRIC_ROW
 };
@@ -26,14 +23,9 @@ guint64 cab_metric_get (CabMetric metric) {
   return atomic_load_explicit (&counters[metric], memory_order_relaxed);
 }
 
-const char *cab_metric_name (CabMetric metric) {
-  g_assert (metric < CAB_METRIC_LAST);
-  return descriptions[metric].name;
-}
-
 const char *cab_metric_help (CabMetric metric) {
   g_assert (metric < CAB_METRIC_LAST);
-  return descriptions[metric].help;
+  return helps[metric];
 }
 
 /* --- requests ----------------------------------------------------------------------------------------------- */

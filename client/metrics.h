@@ -9,22 +9,21 @@
 
 #include <glib.h>
 
-/* X (constant, name as OpenMetrics has it, one sentence of help) */
+/* X (constant, one sentence of help) */
 #define CAB_METRICS(X)                                                                                         \
-  X (RETRIES, "retries", "Requests that were tried again.")                                                    \
-  X (BYTES_RECEIVED, "bytes_received", "Bytes of CABs received from blob hosts.")                              \
-  X (BYTES_CACHED, "bytes_cached", "Bytes of CABs answered from the cache.")                                   \
-  X (BYTES_SERVED, "bytes_served",                                                                             \
-     "Bytes of CABs and members given to the kernel, which keeps some for later.")                             \
-  X (READS_WAITED, "reads_waited", "Reads that had to wait for the network.")                                  \
-  X (CABS_EVICTED, "cabs_evicted", "Cached CABs and members removed, expired or over the limit.")              \
-  X (BYTES_EVICTED, "bytes_evicted", "Bytes of cached CABs and members removed, expired or over the limit.")   \
-  X (MEMBERS_EXTRACTED, "members_extracted", "Members taken out of CABs.")                                     \
-  X (CACHE_DAMAGED, "cache_damaged", "Cache files found damaged, dropped and to be fetched again.")            \
-  X (ERRORS, "errors", "Operations answered with an error.")
+  X (RETRIES, "Requests that were tried again.")                                                               \
+  X (BYTES_RECEIVED, "Bytes of CABs received from blob hosts.")                                                \
+  X (BYTES_CACHED, "Bytes of CABs answered from the cache.")                                                   \
+  X (BYTES_SERVED, "Bytes of CABs and members given to the kernel, which keeps some for later.")               \
+  X (READS_WAITED, "Reads that had to wait for the network.")                                                  \
+  X (CABS_EVICTED, "Cached CABs and members removed, expired or over the limit.")                              \
+  X (BYTES_EVICTED, "Bytes of cached CABs and members removed, expired or over the limit.")                    \
+  X (MEMBERS_EXTRACTED, "Members taken out of CABs.")                                                          \
+  X (CACHE_DAMAGED, "Cache files found damaged, dropped and to be fetched again.")                             \
+  X (ERRORS, "Operations answered with an error.")
 
 typedef enum {
-#define CAB_METRIC_ENUM(constant, name, help) CAB_METRIC_##constant,
+#define CAB_METRIC_ENUM(constant, help) CAB_METRIC_##constant,
   CAB_METRICS (CAB_METRIC_ENUM)
 #undef CAB_METRIC_ENUM
       CAB_METRIC_LAST
@@ -64,8 +63,7 @@ guint64 cab_metric_failed (CabRequestKind kind);
 /* "token"; static. */
 const char *cab_metric_kind_name (CabRequestKind kind);
 
-/* Name and help of @metric; static. */
-const char *cab_metric_name (CabMetric metric);
+/* What @metric counts; static. */
 const char *cab_metric_help (CabMetric metric);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * cabfs ACCOUNT MOUNTPOINT: starts client, cache, tree and session, in this order, and stops them when the mount is
- * gone.  The only file besides config.c that sees all layers.
+ * gone.
  */
 #include <locale.h>
 #include <pthread.h>

@@ -272,6 +272,9 @@ static void on_size (gpointer data, guint64 size, const GError *error) {
 
 /* The whole member had to be taken out to know it. */
 static void on_member_size (gpointer data, CabContent *content, const GError *error) {
+  const CabCall *call = data;
+  if (content != NULL)
+    cab_fs_charge (call->fs, call->program, cab_content_take_brought (content));
   show_size (data, content != NULL ? cab_content_size (content) : 0, error);
   cab_content_unref (content);
 }
@@ -281,17 +284,19 @@ static void get_attributes (CabFs *fs, fuse_req_t req, CabNode *node) {
     reply_attr (fs, req, node);
     return;
   }
-  CabReach reach = cab_fs_reach (fs, req);
   CabCall *call = cab_call_new (req, "stat", node, NULL);
-  call->reach = reach;
   if (node->kind == CAB_NODE_MEMBER) {
-    cab_member_open (fs, node, reach, on_member_size, call);
+    CabPayer payer;
+    call->reach = cab_fs_reach_bytes (fs, req, node, &payer);
+    cab_call_set_payer (call, &payer);
+    cab_member_open (fs, node, call->reach, on_member_size, call);
     return;
   }
+  call->reach = cab_fs_reach (fs, req);
   char id[CAB_NAME_SIZE];
   CabRecord record = cab_node_record (node, id);
   CabScope scope = cab_node_scope (node);
-  cab_cache_size (fs->cache, &scope, &record, reach, on_size, call);
+  cab_cache_size (fs->cache, &scope, &record, call->reach, on_size, call);
 }
 
 /* Whoever has it open goes on with it, listed or not. */

@@ -205,6 +205,12 @@ void cab_reply_error (fuse_req_t req, const char *operation, const CabNode *node
   CabFs *fs = fuse_req_userdata (req);
   int number = cab_errno_from_error (error);
   g_autofree char *path = path_in (node, name);
+  /* A program in `deny` tries all it finds: what it is told is no failure, and nobody else's affair. */
+  if (number == EACCES && cab_fs_reach (fs, req) == CAB_REACH_LOCAL) {
+    g_info ("%s %s: the program is one of the key deny (%s)", operation, path, g_strerror (number));
+    fuse_reply_err (req, number);
+    return;
+  }
   /* That something is not there, or that the mount ends, is no failure of ours. */
   gboolean quiet = number == ENOENT || number == EINTR;
   g_log (G_LOG_DOMAIN, quiet ? G_LOG_LEVEL_INFO : G_LOG_LEVEL_WARNING, "%s %s: %s (%s)", operation, path,

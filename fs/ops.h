@@ -3,7 +3,8 @@
  * No thread of libfuse waits for the network: what cannot be answered from memory or disk is parked (park.h) and
  * answered by the completion.
  *
- * Life: new, attach (session made), then operations, then stop (everything parked is answered), free.
+ * Life: new, attach (session made), then operations, then detach (when the cache was stopped, which
+ * answers everything parked), free.
  *
  * SPDX-License-Identifier: MIT
  */

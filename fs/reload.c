@@ -53,8 +53,10 @@ static void tell (const CabConfig *before, const CabConfig *after, const CabConf
   g_autofree char *changed = g_strdup (live->len > 0 ? live->str : "no key that counts at once");
   if (late->len > 0)
     g_warning ("reload: changed: %s; only after another mount: %s", changed, late->str);
-  else
-    g_message ("reload: changed: %s", changed);
+  else {
+    g_autofree char *line = g_strconcat ("reload: changed: ", changed, NULL);
+    cab_log_always (line);
+  }
 }
 
 /* --- reloading ---------------------------------------------------------------------------------------------- */
@@ -121,7 +123,12 @@ CabReload *cab_reload_new (const CabReloadParts *parts, GError **error) {
   self->configs = g_ptr_array_new_with_free_func ((GDestroyNotify) cab_config_free);
   atomic_store (&hangups, fd);
   int rc = cab_thread_start (&self->thread, "cabfs-reload", reload_main, self);
-  g_assert (rc == 0);
+  if (rc != 0) {
+    close (atomic_exchange (&hangups, -1));
+    cab_reload_free (self);
+    g_set_error (error, CAB_ERROR, CAB_ERROR_FAILED, "start a thread: %s", g_strerror (rc));
+    return NULL;
+  }
   watch ();
   return self;
 }

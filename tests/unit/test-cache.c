@@ -20,7 +20,7 @@ typedef struct {
   guint64 size_limit; /* of the next cache that is opened */
 } Fixture;
 
-static void open_cache (Fixture *f, guint timeout_ms) {
+static void make_cache (Fixture *f, guint timeout_ms) {
   g_autoptr (GError) error = NULL;
   g_autofree char *dir = g_build_filename (f->dir, "cache", NULL);
   CabCacheOptions options = {.dir = dir,
@@ -34,6 +34,10 @@ static void open_cache (Fixture *f, guint timeout_ms) {
   fake_start ();
   f->cache = cab_cache_new (&options, NULL, &error);
   g_assert_no_error (error);
+}
+
+static void open_cache (Fixture *f, guint timeout_ms) {
+  make_cache (f, timeout_ms);
   cab_cache_begin (f->cache);
 }
 
@@ -856,9 +860,18 @@ static void test_crowd (Fixture *f, gconstpointer unused) {
     pthread_join (network[i], NULL);
 }
 
+/* The mount for which it was made has failed. */
+static void test_never_begun (Fixture *f, gconstpointer unused) {
+  close_cache (f);
+  make_cache (f, 60000);
+  close_cache (f);
+  open_cache (f, 60000);
+}
+
 int main (int argc, char **argv) {
   g_test_init (&argc, &argv, NULL);
 #define CACHE_TEST(name, func) g_test_add ("/cache/" name, Fixture, NULL, set_up, func, tear_down)
+  CACHE_TEST ("never-begun", test_never_begun);
   CACHE_TEST ("list/single-flight", test_list_single_flight);
   CACHE_TEST ("list/local", test_list_local);
   CACHE_TEST ("list/survives", test_list_survives);
