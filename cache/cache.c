@@ -273,7 +273,7 @@ CabCache *cab_cache_new (const CabCacheOptions *options, CabClient *client, GErr
   guint64 limit = options->size_limit;
   set_bound (self, limit);
   cab_store_set_written_func (self->store,
-                              limit > 0 ? CLAMP (limit / 8, SWEEP_BYTES / 8, SWEEP_BYTES) : SWEEP_BYTES,
+                              limit > 0 ? CLAMP (limit / 32, SWEEP_BYTES / 8, SWEEP_BYTES) : SWEEP_BYTES,
                               clockwork_wake, &self->janitor);
   clockwork_init (&self->ticker, self, TICK_MS, tick);
   clockwork_start (&self->ticker, "cabfs-ticker");
@@ -315,10 +315,10 @@ void cab_cache_free (CabCache *self) {
   cab_members_free (self->members);
   cab_unpacker_free (self->unpacker);
   g_clear_error (&self->no_unpacker);
-  clockwork_clear (&self->janitor);
   cab_listings_free (self->listings);
   cab_stacktraces_free (self->stacktraces);
-  cab_pool_free (self->pool); /* writes what is left to write */
+  cab_pool_free (self->pool); /* writes what is left to write, and may find the disk full */
+  clockwork_clear (&self->janitor);
   cab_sizes_free (self->sizes);
   cab_store_free (self->store);
   pthread_mutex_destroy (&self->evict_lock);

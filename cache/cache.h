@@ -131,7 +131,6 @@ typedef void (*CabOpenDone) (gpointer data, CabContent *content, const GError *e
 void cab_cache_open (CabCache *self, const CabScope *scope, const CabRecord *record, CabReach reach,
                      CabOpenDone done, gpointer data);
 
-CabContent *cab_content_ref (CabContent *self);
 void cab_content_unref (CabContent *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabContent, cab_content_unref)

@@ -19,6 +19,7 @@ struct CabContents {
   GHashTable *table;       /* lock: key of a content to the content, which it has a reference of */
   GHashTable *refused;     /* lock: key of a member that could not be extracted to why, owned by extract.c */
   pthread_cond_t unpinned; /* lock: signalled when the last one lets go of a side */
+  atomic_bool no_holes;    /* files here do not lose bytes from their middle */
   atomic_uint spoilt;      /* contents that failed when somebody could have read them */
 };
 

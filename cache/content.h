@@ -61,10 +61,10 @@ typedef struct {
 
 CabContents *cab_contents_new (const CabContentsOptions *options);
 
-/* Waits until everything is saved that can be; nobody has a content open. */
 /* From now on; any thread. */
 void cab_contents_change (CabContents *self, guint64 read_ahead, guint64 size_limit, guint timeout_ms);
 
+/* Waits until everything is saved that can be; nobody has a content open. */
 void cab_contents_free (CabContents *self);
 
 /* As cab_cache_open().  @md5 of the whole CAB if it is known from elsewhere, else NULL. */

@@ -179,8 +179,13 @@ static gboolean remove_entry (CabStore *store, const CabEvictEntry *entry, gbool
 /* What has to be free for writes to be tried again on a disk that was full. */
 #define ROOM ((guint64) 16 << 20)
 
+/* Of a large cache so much more is removed than has to be, so that the next write does not find it full again. */
+#define SLACK       ((guint64) 8 << 20)
+#define SLACK_LIMIT ((guint64) 256 << 20)
+
 /* Bytes below what the options want free on the file system, after @reserved more. */
-static guint64 missing_space (CabStore *store, const CabEvictOptions *options, guint64 reserved) {
+static guint64 missing_space (CabStore *store, const CabEvictOptions *options, guint64 reserved,
+                              gboolean refused) {
   struct statvfs vfs;
   if (fstatvfs (cab_store_dirfd (store), &vfs) < 0)
     return 0;
@@ -188,10 +193,10 @@ static guint64 missing_space (CabStore *store, const CabEvictOptions *options, g
   guint64 wanted = MAX (options->free_bytes, total / 100 * options->free_percent);
   if (cab_store_is_full (store)) /* a write found it so: only then does it matter where no bound is set */
     wanted = MAX (wanted, ROOM);
-  if (wanted == 0 && reserved == 0)
-    return 0;
   wanted += reserved;
-  return available < wanted ? wanted - available : 0;
+  guint64 missing = available < wanted ? wanted - available : 0;
+  return refused ? MAX (missing, ROOM)
+                 : missing; /* a quota of ours, or inodes: statvfs() does not tell of these */
 }
 
 static void tell_full (CabStore *store, gboolean full, guint64 left) {
@@ -215,17 +220,19 @@ guint64 cab_evict_sweep (CabStore *store, const CabEvictOptions *options, gint64
   cab_store_mark (store);
   g_autoptr (GArray) entries = scan (store, now, dirs);
   guint64 reserved = cab_store_reserved (store);
-  CabEvictLimits limits = {options->size_limit, 0, missing_space (store, options, 0), options->keep_s};
+  gboolean refused = cab_store_was_refused (store);
+  CabEvictLimits limits = {options->size_limit, 0, missing_space (store, options, 0, refused), options->keep_s};
   guint expired;
   guint64 needed = cab_evict_plan (entries, &limits, now, &expired);
   limits.reserved = reserved;
-  limits.must_free = missing_space (store, options, reserved);
+  limits.must_free = missing_space (store, options, reserved, refused);
   guint64 to_free = cab_evict_plan (entries, &limits, now, &expired);
+  guint64 slack = to_free > 0 && options->size_limit >= SLACK_LIMIT ? SLACK : 0;
   guint64 freed = 0, left = 0, files = 0;
   for (guint i = 0; i < entries->len; i++) {
     const CabEvictEntry *entry = &g_array_index (entries, CabEvictEntry, i);
     gboolean over = i < expired;
-    if ((over || freed < to_free) && remove_entry (store, entry, over)) {
+    if ((over || freed < to_free + slack) && remove_entry (store, entry, over)) {
       freed += over ? 0 : entry->bytes;
     } else {
       left += entry->bytes;

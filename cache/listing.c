@@ -154,6 +154,8 @@ static void save_work (gpointer data) {
   const void *bytes = g_bytes_get_data (job->bytes, &len);
   if (dirfd < 0 || !cab_file_replace (cab_store_dirfd (job->store), job->path, bytes, len, &error))
     cab_store_tell_unusable (job->store, error);
+  else
+    cab_store_note (job->store, FALSE);
   g_bytes_unref (job->bytes);
   g_free (job->path);
   g_free (job);

@@ -242,9 +242,7 @@ static gboolean refuse_write (CabObject *self, GError **error) {
 
 /* The disk is full, whatever the quota says: nobody tries again before somebody has looked. */
 static gboolean found_full (CabObject *self, GError **error) {
-  CabStore *store = self->store;
-  cab_store_set_full (store, TRUE);
-  cab_store_watch (store);
+  cab_store_found_full (self->store);
   return refuse_write (self, error);
 }
 

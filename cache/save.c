@@ -46,9 +46,12 @@ static gboolean verify (CabContent *self, const CabMap *map, GError **error) {
   return FALSE;
 }
 
-/* What is here at this moment: what arrives later is left to the next map. */
-static void snapshot (CabContent *self, CabMap *map, guint64 *bytes) {
+/* What is here at this moment: what arrives later is left to the next map.  FALSE if that is all, and some of it is still
+ * in doubt: a whole one is believed as it is by the next mount. */
+static gboolean snapshot (CabContent *self, CabMap *map, guint64 *bytes) {
   CAB_LOCK_SCOPE (&self->owner->lock);
+  if (self->doubted.count > 0 && cab_ranges_has (&self->have, 0, self->size))
+    return FALSE;
   *bytes = self->unsaved;
   *map = (CabMap){.id = g_strdup (self->id),
                   .owner = cab_content_owner (self->scope),
@@ -57,6 +60,7 @@ static void snapshot (CabContent *self, CabMap *map, guint64 *bytes) {
                   .md5 = g_strdup (self->md5),
                   .modified = self->modified};
   cab_content_vouch_locked (self, map);
+  return TRUE;
 }
 
 /* Of what is all here nothing is left in doubt: it is handed out as it is from then on. */
@@ -103,8 +107,9 @@ static void save_work (gpointer data) {
   g_autoptr (GError) error = NULL;
   g_auto (CabMap) map = {0};
   guint64 bytes;
-  check_whole (self);
-  snapshot (self, &map, &bytes);
+  do
+    check_whole (self);
+  while (!snapshot (self, &map, &bytes)); /* the last bytes may come in between */
   gboolean good = verify (self, &map, &error);
   if (!good && ask_again (self))
     return;
@@ -114,8 +119,10 @@ static void save_work (gpointer data) {
     cab_content_fail (self, error);
   } else if (!cab_object_save (self->object, &map, &error)) {
     cab_store_tell_unusable (self->owner->options.store, error);
-  } else if (atomic_load (&self->complete)) {
-    cab_object_share (self->object);
+  } else {
+    cab_store_note (self->owner->options.store, FALSE);
+    if (atomic_load (&self->complete))
+      cab_object_share (self->object);
   }
   gboolean again;
   {

@@ -23,6 +23,7 @@ struct CabStore {
   atomic_ullong written; /* bytes, ever */
   atomic_ullong reserved;
   atomic_bool full;
+  atomic_bool refused; /* a write was, for want of room, since somebody asked */
   atomic_bool is_short;
   atomic_bool broken; /* the last try to make or write a file failed, and not for want of room */
   atomic_bool told_unusable;
@@ -35,12 +36,12 @@ struct CabStore {
   atomic_bool counted;
 };
 
-/* Notes whether a try to make or write a file went well. */
-void cab_store_note (CabStore *self, gboolean broken);
-
 /* Paths below the store's directory: "20170507T135343Z/<id>.cab" and ".map". */
 char *cab_store_data_path (const CabObjectKey *key);
 char *cab_store_map_path (const CabObjectKey *key);
+
+/* A write found the disk full: nobody tries again before somebody has looked. */
+void cab_store_found_full (CabStore *self);
 
 /* The errors of a disk that is read-only, full, broken or gone: no reason to do without the CABs. */
 gboolean cab_is_disk_fault (int number);

@@ -225,6 +225,16 @@ void cab_store_set_full (CabStore *self, gboolean full) {
   atomic_store (&self->full, full);
 }
 
+void cab_store_found_full (CabStore *self) {
+  atomic_store (&self->refused, TRUE);
+  cab_store_set_full (self, TRUE);
+  cab_store_watch (self);
+}
+
+gboolean cab_store_was_refused (CabStore *self) {
+  return atomic_exchange (&self->refused, FALSE);
+}
+
 gboolean cab_store_is_full (CabStore *self) {
   return atomic_load (&self->full);
 }
@@ -239,8 +249,7 @@ gboolean cab_store_should_tell_full (CabStore *self) {
 
 void cab_store_tell_unusable (CabStore *self, const GError *error) {
   if (g_error_matches (error, CAB_ERROR, CAB_ERROR_NO_SPACE) && self->written_func != NULL) {
-    cab_store_set_full (self, TRUE);
-    cab_store_watch (self);
+    cab_store_found_full (self);
     return; /* who watches tells */
   }
   if (!g_error_matches (error, CAB_ERROR, CAB_ERROR_NO_SPACE))

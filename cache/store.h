@@ -68,7 +68,8 @@ gboolean cab_store_is_full (CabStore *self);
 /* TRUE if somebody has to be told: once for a while. */
 gboolean cab_store_should_tell_full (CabStore *self);
 
-/* The first time as a warning: nothing can be kept.  That the disk is full is for who watches the quota to tell. */
+/* The first time as a warning: nothing can be kept.  Where the disk is full, that is noted as by a write that finds it so,
+ * and for who watches the quota to tell. */
 void cab_store_tell_unusable (CabStore *self, const GError *error);
 
 /* Writes beyond it are refused with NO_SPACE, 0: none are. */
@@ -93,6 +94,12 @@ void cab_store_set_usage (CabStore *self, guint64 bytes, guint64 files);
 
 /* FALSE before the first count. */
 gboolean cab_store_usage (CabStore *self, guint64 *bytes, guint64 *files);
+
+/* TRUE if the disk had no room for a write since this was asked last. */
+gboolean cab_store_was_refused (CabStore *self);
+
+/* Notes whether a try to make or write a file went well. */
+void cab_store_note (CabStore *self, gboolean broken);
 
 /* FALSE while the last try to make or write a file failed, and not for want of room. */
 gboolean cab_store_is_writable (CabStore *self);

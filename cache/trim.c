@@ -119,8 +119,11 @@ static guint64 give_up (CabContent *self, guint64 bytes) {
     wait_for_readers_locked (self);
   }
   for (guint i = 0; i < given.count; i++)
-    if (!cab_object_punch (self->object, given.items[i].start, given.items[i].end))
+    if (!cab_object_punch (self->object, given.items[i].start, given.items[i].end)) {
+      atomic_store (&self->owner->no_holes,
+                    TRUE); /* a file system without them: to try again would only lose bytes */
       freed = 0;
+    }
   {
     CAB_LOCK_SCOPE (&self->owner->lock);
     for (guint i = 0; i < given.count; i++)
@@ -133,7 +136,7 @@ static guint64 give_up (CabContent *self, guint64 bytes) {
 guint64 cab_contents_trim (CabContents *self, guint64 bytes, guint64 used) {
   g_autoptr (GHashTable) tried = g_hash_table_new (NULL, NULL);
   guint64 freed = 0;
-  while (freed < bytes) {
+  while (freed < bytes && !atomic_load (&self->no_holes)) {
     CabContent *content;
     {
       CAB_LOCK_SCOPE (&self->lock);

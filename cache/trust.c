@@ -14,7 +14,7 @@ gboolean cab_content_doubts_locked (const CabContent *self, guint64 start, guint
 }
 
 void cab_content_note_complete_locked (CabContent *self) {
-  if (self->doubted.count == 0 && cab_ranges_has (&self->have, 0, self->size))
+  if (self->phase != CONTENT_FAILED && self->doubted.count == 0 && cab_ranges_has (&self->have, 0, self->size))
     atomic_store (&self->complete, TRUE);
 }
 

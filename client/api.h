@@ -51,9 +51,9 @@ typedef struct {
   guint rows;    /* rows in the answer, at most what was asked for: by that many the next page begins later */
   guint added;   /* of them those that were new: cab_records_builder_add() */
   gboolean last; /* no page follows (api-contract.md 3.5, step 3) */
-  char
-      *next; /* where pages are linked, as those of products may be: path and query of the one that follows, for
-                    the API host whatever host the link names; the caller frees it.  Else NULL */
+  /* Where pages are linked, as those of products may be: path and query of the one that follows, for the API host
+   * whatever host the link names; the caller frees it.  Else NULL. */
+  char *next;
   guint surplus;     /* rows above what was asked for */
   gboolean linked;   /* the answer has a link to another page, whether it is of use or not */
   guint64 link_skip; /* rows that the link leaves out; CAB_SKIP_UNKNOWN if it does not tell */

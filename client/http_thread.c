@@ -9,8 +9,7 @@
 #include <errno.h>
 
 #define MAX_SLEEP_MS 60000
-#define LOOK_MS                                                                                                \
-  1000 /* while requests run: the machine may have slept, and nothing else would wake this thread */
+#define LOOK_MS      1000 /* while requests run: the machine may have slept, and nothing else would wake this thread */
 
 /* --- memory ------------------------------------------------------------------------------------------------- */
 

@@ -45,6 +45,7 @@ struct CabToken {
   gint64 failed_until_us;
   gint64 background_at_us; /* not before */
   gboolean renewing;
+  gboolean outdated;   /* this renewal began before what it goes by was changed */
   guint failed;        /* tries of this renewal */
   gint64 proved_at;    /* Unix seconds in the last proof */
   gboolean clock_told; /* in this renewal, the host's clock was taken once */
@@ -91,7 +92,7 @@ static void fail (CabToken *self, GError *error, gboolean lasting) {
   self->renewing = FALSE;
   self->background_at_us = now + BACKGROUND_US;
   g_clear_error (&self->failure);
-  if (lasting) {
+  if (lasting && !self->outdated) {
     self->failure = g_error_copy (error);
     self->failed_until_us = now + REMEMBER_US;
     self->background_at_us = self->failed_until_us;
@@ -99,6 +100,7 @@ static void fail (CabToken *self, GError *error, gboolean lasting) {
   if (self->waiters->len == 0 && !g_error_matches (error, CAB_ERROR, CAB_ERROR_CANCELLED))
     g_warning ("access token, renewed ahead of its end: %s",
                error->message); /* else those who wait will tell */
+  self->outdated = FALSE;
   answer_all (self, owned);
 }
 
@@ -115,7 +117,8 @@ static void succeed (CabToken *self, const void *bytes, gsize len) {
   drop_value (self);
   self->value = g_steal_pointer (&answer.access_token);
   self->expires_at_us = now + life_us;
-  self->renew_at_us = self->expires_at_us - margin_us;
+  self->renew_at_us = self->outdated ? 0 : self->expires_at_us - margin_us;
+  self->outdated = FALSE;
   self->absolved_until_us = 0;
   self->renewing = FALSE;
   g_clear_error (&self->failure);
@@ -143,10 +146,10 @@ static GError *refusal (const CabToken *self, const CabAnswer *answer) {
   if (hint == NULL && status == 404 && !is_managed (self))
     hint = "is login-url or tenant mistyped?";
   gboolean denied = status == 400 || status == 401 || status == 403;
-  GError *error = g_error_new (CAB_ERROR, denied ? CAB_ERROR_DENIED : CAB_ERROR_FAILED,
-                               "%s %s: HTTP status %d%s%s%s%s%s", is_managed (self) ? "GET" : "POST", self->url,
-                               status, text[0] != '\0' ? ": " : "", text, hint != NULL ? " (" : "",
-                               hint != NULL ? hint : "", hint != NULL ? ")" : "");
+  GError *error =
+      g_error_new (CAB_ERROR, denied ? CAB_ERROR_DENIED : CAB_ERROR_FAILED, "%s %s: HTTP status %d%s%s%s%s%s",
+                   is_managed (self) ? "GET" : "POST", self->url, status, text[0] != '\0' ? ": " : "", text,
+                   hint != NULL ? " (" : "", hint != NULL ? hint : "", hint != NULL ? ")" : "");
   cab_api_error_mark (error, status, body, len, NULL, correlation);
   return error;
 }
@@ -387,6 +390,7 @@ void cab_token_absolve (CabToken *self, const char *value) {
 void cab_token_change (CabToken *self, guint timeout_ms, guint tries) {
   self->timeout_ms = timeout_ms;
   self->tries = tries;
+  self->outdated = self->renewing;
   self->renew_at_us = 0;
   self->background_at_us = 0;
   self->failed_until_us = 0;
