@@ -28,6 +28,7 @@
 
 /* The directory is swept that often, and whenever this much was written in between. */
 #define SWEEP_MS    (60 * 1000)
+#define AGAIN_MS    125 /* doubled each time: what is full may have room soon, when a reader has gone on */
 #define SWEEP_BYTES ((guint64) 8 << 20)
 
 /* Writes may be ahead of the sweeps by that much. */
@@ -37,7 +38,7 @@
 typedef struct {
   CabCache *cache; /* set before the start, as are the next two */
   void (*run) (CabCache *cache);
-  guint period_ms;
+  guint period_ms;  /* its thread may change it */
   pthread_t thread; /* of one that was started */
   gboolean started;
 
@@ -62,6 +63,7 @@ struct CabCache {
   pthread_mutex_t evict_lock;
   CabEvictOptions evict; /* evict_lock */
   Clockwork ticker;
+  guint full_sweeps; /* one after the other that left the cache full; the janitor's */
   Clockwork janitor;
 };
 
@@ -145,6 +147,9 @@ static void sweep (CabCache *self) {
     options = self->evict;
   }
   cab_evict_sweep (self->store, &options, g_get_real_time () / G_USEC_PER_SEC);
+  self->full_sweeps = cab_store_is_full (self->store) ? self->full_sweeps + 1 : 0;
+  self->janitor.period_ms =
+      self->full_sweeps > 0 ? MIN (SWEEP_MS, AGAIN_MS << MIN (self->full_sweeps, 9)) : SWEEP_MS;
 }
 
 static guint64 trim (gpointer data, guint64 bytes, guint64 used) {

@@ -199,8 +199,9 @@ static guint64 missing_space (CabStore *store, const CabEvictOptions *options, g
                  : missing; /* a quota of ours, or inodes: statvfs() does not tell of these */
 }
 
+/* That there is room for nothing may pass as soon as a reader goes on: it is told when it was so before. */
 static void tell_full (CabStore *store, gboolean full, guint64 left) {
-  if (full && cab_store_should_tell_full (store))
+  if (full && cab_store_is_full (store) && cab_store_should_tell_full (store))
     g_warning ("cache: full with %" G_GUINT64_FORMAT
                " bytes of CABs, and none that could go (cache-size, cache-free): "
                "reads go on without being kept",

@@ -197,8 +197,14 @@ class Mount:
 def xattrs(path):
     """user.cabfs.* of @path without the prefix, as text."""
     prefix = "user.cabfs."
-    return {name[len(prefix):]: os.getxattr(path, name).decode()
-            for name in os.listxattr(path) if name.startswith(prefix)}
+    found = {}
+    for name in os.listxattr(path):
+        try:
+            found[name] = os.getxattr(path, name).decode()
+        except OSError as error:  # the last error was there, and something has gone well since
+            if error.errno != errno.ENODATA:
+                raise
+    return {name[len(prefix):]: value for name, value in found.items() if name.startswith(prefix)}
 
 
 class Reader(threading.Thread):

@@ -274,10 +274,11 @@ def test_proxy(emulator, account, by):
     """It is named, without user and password; and no time is lost with hosts that are behind it."""
     urls = {"api_url": "https://api.example.org", "login_url": "https://login.example.org"}
     proxy = "http://anna:very-secret-word@127.0.0.1:9"
+    environment = {"no_proxy": "", "NO_PROXY": ""}  # else the hosts might be among the exceptions
     if by == "key":
-        result = account(proxy=proxy, **urls)
+        result = account(proxy=proxy, environment=environment, **urls)
     else:
-        result = account(environment={"https_proxy": proxy, "no_proxy": "", "NO_PROXY": ""}, **urls)
+        result = account(environment={"https_proxy": proxy, **environment}, **urls)
     name, text, _ = failed(result)
     assert name == "proxy"
     assert "127.0.0.1:9" in text and "Connection refused" in text
