@@ -201,13 +201,14 @@ class Look:
         """None, or what is wrong."""
         now = time.time()
         if kind == "value":
-            return self.check(value, now)
+            # fusermount3 takes a dead mount away, and what was below it is an empty directory
+            return None if mount_died and value == [] else self.check(value, now)
         if kind == "interrupted":
             return None if self.was_signalled else "it was interrupted by nobody"
         if kind == "died":
             return None if self.may_die(value, mount_died, now) else f"the reader died of signal {value}"
         name = errno.errorcode[value]
-        if mount_died and name in ("ENOTCONN", "ECONNABORTED", "EIO", "ENODEV", "EINTR"):
+        if mount_died and name in ("ENOTCONN", "ECONNABORTED", "EIO", "ENODEV", "EINTR", "ENOENT"):
             return None
         if self.was_signalled and name == "EINTR":
             return None

@@ -144,7 +144,8 @@ static void test_answers (void) {
   for (gsize i = 0; i < G_N_ELEMENTS (answers); i++) {
     g_autoptr (GError) error = NULL;
     g_autofree char *text = parse (answers[i].bytes, strlen (answers[i].bytes), &error);
-    g_test_message ("%.100s: %s", answers[i].bytes, text != NULL ? "frames" : error->message);
+    g_autofree char *shown = g_strescape (answers[i].bytes, NULL);
+    g_test_message ("%.100s: %s", shown, text != NULL ? "frames" : error->message);
     g_assert_cmpstr (text, ==, answers[i].text);
     if (answers[i].text != NULL)
       g_assert_no_error (error);
