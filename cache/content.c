@@ -235,8 +235,9 @@ static void show_size (CabContent *self) {
   g_autofree char *md5 = NULL;
   {
     CAB_LOCK_SCOPE (&self->owner->lock);
-    facts.md5 = md5 = g_strdup (self->md5);
+    md5 = g_strdup (self->md5);
   }
+  facts.md5 = md5;
   self->owner->options.learned (self->owner->options.learned_data, self->scope, self->id, &facts);
 }
 
