@@ -3,9 +3,10 @@
 
 #include "client/sync.h"
 
-#define MOST_THREADS                                                                                           \
-  256 /* that were told a size and have not asked for more: of later ones the first are forgotten, */
-#define MOST_NODES 1024 /* and of nodes all; those threads are then sent to ask once more */
+/* That were told a size and have not asked for more: of threads the first are forgotten, of nodes all.  Those threads are
+ * then sent to ask once more. */
+#define MOST_THREADS 256
+#define MOST_NODES   1024
 
 /* A size that is on its way. */
 typedef struct {
@@ -57,6 +58,8 @@ void cab_told_say (CabTold *self, CabNode *node, guint64 size, pid_t thread) {
   if (atomic_load (&node->told) == size || atomic_compare_exchange_strong (&node->told, &none, size))
     return;
   CAB_LOCK_SCOPE (&self->lock);
+  if (atomic_load (&node->told) == size) /* somebody was believed meanwhile: that is no news any more */
+    return;
   News *news = news_locked (self, node, size);
   if (news->threads->len >= MOST_THREADS)
     g_array_remove_index (news->threads, 0);
@@ -75,6 +78,9 @@ gboolean cab_told_has (CabTold *self, CabNode *node, guint64 size, pid_t thread)
   if (told == CAB_SIZE_UNKNOWN || told == size)
     return TRUE;
   CAB_LOCK_SCOPE (&self->lock);
+  if (atomic_load (&node->told) ==
+      size) /* another thread was believed meanwhile, and the news of all are gone */
+    return TRUE;
   const News *news = g_hash_table_lookup (self->news, &node->ino);
   if (news == NULL || news->size != size || !has_thread (news, thread))
     return FALSE;

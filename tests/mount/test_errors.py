@@ -356,15 +356,8 @@ def test_replaced_after_stat_by_many(emulator, mount, change):
         with open(path, "rb", buffering=0) as file:
             return os.fstat(file.fileno()).st_size, b"".join(iter(lambda: file.read(1 << 17), b""))
 
-    def read_again():
-        try:
-            return read_whole()
-        except OSError as error:  # the kernel looks anew by itself, but only once: see F9
-            assert error.errno == errno.ESTALE
-            return read_whole()
-
     emulator.fault("hold", "blob-get")
-    readers = [Reader(read_again) for _ in range(8)]
+    readers = [Reader(read_whole) for _ in range(8)]
     emulator.wait_held(1)
     wait_in_fuse(readers)
     emulator.clear_faults()

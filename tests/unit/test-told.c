@@ -4,6 +4,9 @@
  */
 #include "fs/told.h"
 
+#include <pthread.h>
+#include <unistd.h>
+
 typedef struct {
   CabTree *tree;
   CabNode *node;
@@ -64,6 +67,46 @@ static void test_many (Fixture *f, gconstpointer unused) {
   g_assert_true (cab_told_has (f->told, f->node, 20, 9990));
 }
 
+#define CROWD  4
+#define ROUNDS 20000
+
+typedef struct {
+  Fixture *f;
+  pthread_barrier_t *meet;
+  guint sent_away;
+} Opener;
+
+/* Each time all are told the size, then all open at once. */
+static void *open_again_and_again (void *data) {
+  Opener *self = data;
+  pid_t thread = gettid ();
+  for (guint64 size = 1; size <= ROUNDS; size++) {
+    cab_told_say (self->f->told, self->f->node, size, thread);
+    pthread_barrier_wait (self->meet);
+    if (!cab_told_has (self->f->told, self->f->node, size, thread))
+      self->sent_away++;
+    pthread_barrier_wait (self->meet);
+  }
+  return NULL;
+}
+
+/* Who was told is not sent away because another one is just being believed. */
+static void test_crowd (Fixture *f, gconstpointer unused) {
+  pthread_barrier_t meet;
+  pthread_t threads[CROWD];
+  Opener openers[CROWD];
+  pthread_barrier_init (&meet, NULL, CROWD);
+  for (guint i = 0; i < CROWD; i++) {
+    openers[i] = (Opener){.f = f, .meet = &meet};
+    pthread_create (&threads[i], NULL, open_again_and_again, &openers[i]);
+  }
+  for (guint i = 0; i < CROWD; i++) {
+    pthread_join (threads[i], NULL);
+    g_assert_cmpuint (openers[i].sent_away, ==, 0);
+  }
+  pthread_barrier_destroy (&meet);
+}
+
 int main (int argc, char **argv) {
   g_test_init (&argc, &argv, NULL);
 #define TOLD_TEST(name, func) g_test_add ("/told/" name, Fixture, NULL, set_up, func, tear_down)
@@ -71,5 +114,6 @@ int main (int argc, char **argv) {
   TOLD_TEST ("news", test_news);
   TOLD_TEST ("overtaken", test_overtaken);
   TOLD_TEST ("many", test_many);
+  TOLD_TEST ("crowd", test_crowd);
   return g_test_run ();
 }
