@@ -202,7 +202,7 @@ class Look:
         now = time.time()
         if kind == "value":
             # fusermount3 takes a dead mount away, and what was below it is an empty directory
-            return None if mount_died and value == [] else self.check(value, now)
+            return None if mount_died and value == [] and self.path == () else self.check(value, now)
         if kind == "interrupted":
             return None if self.was_signalled else "it was interrupted by nobody"
         if kind == "died":

@@ -190,7 +190,8 @@ def test_full_disk(emulator, directory):
                 file.write(bytes(MIB))
         with Mount(emulator, directory, driver=[APP], cache_dir=disk / "cache", cache_free=0) as m:
             read_all(emulator, m)
-            assert len(warnings(m)) <= 1, warnings(m)
+            within(10, lambda: warnings(m), "nobody is told")
+            assert len(warnings(m)) == 1 and "No space left on device" in warnings(m)[0], warnings(m)
             filler.unlink()
             m.remount()
             read_all(emulator, m)

@@ -9,8 +9,10 @@
 #include "fake-client.h"
 
 #include <glib/gstdio.h>
+#include <semaphore.h>
 #include <string.h>
 
+#define KIB ((guint64) 1 << 10)
 #define MIB ((guint64) 1 << 20)
 
 typedef struct {
@@ -732,44 +734,89 @@ static void test_partial_survives (Fixture *f, gconstpointer unused) {
   cab_content_unref (again.content);
 }
 
-/* Nothing can go, because all is open: who reads gets the right bytes, and no more is kept. */
-/* That the cache is full is told or not, as the sweeps fall. */
-static void drop_warning (const char *domain, GLogLevelFlags level, const char *message, gpointer unused) {
+static sem_t told_full;
+
+static void on_warning (const char *domain, GLogLevelFlags level, const char *message, gpointer unused) {
   g_assert_nonnull (strstr (message, "reads go on without being kept"));
+  sem_post (&told_full);
 }
 
 static gboolean is_fatal (const char *domain, GLogLevelFlags level, const char *message, gpointer unused) {
   return strstr (message, "reads go on without being kept") == NULL;
 }
 
-static void test_full (Fixture *f, gconstpointer unused) {
-  guint64 size = 64 * MIB;
-  fake_set_blob (size, "\"big\"");
+/* Begins anew with so small a cache.  That it is full is no failure of the test, and is not TAP's to tell. */
+static guint be_small (Fixture *f, guint64 size_limit) {
   close_cache (f);
-  f->size_limit = 1;
-  guint handler = g_log_set_handler (NULL, G_LOG_LEVEL_WARNING | G_LOG_FLAG_FATAL, drop_warning, NULL);
+  f->size_limit = size_limit;
+  sem_init (&told_full, 0, 0);
+  guint handler = g_log_set_handler (NULL, G_LOG_LEVEL_WARNING | G_LOG_FLAG_FATAL, on_warning, NULL);
   g_test_log_set_fatal_handler (is_fatal, NULL);
   open_cache (f, 60000);
-  g_auto (Result) opened = RESULT_INIT;
-  open_now (f, "a", &opened);
-  fake_answer_get (take_get (), G_MAXUINT64, 65536, NULL);
-  wait_for (&opened);
-  CabRecord record = record_of ("a");
-  for (guint64 off = 0; off < 40 * MIB; off += 100000) {
-    g_auto (Result) read = RESULT_INIT;
-    cab_content_read (opened.content, off, 100000, on_read, &read);
-    while (calls_of (&read) == 0)
-      fake_answer_get (take_get (), G_MAXUINT64, 65536, NULL);
-    g_assert_no_error (read.error);
-    g_assert_cmpuint (read.number, ==, 100000);
-    assert_bytes (read.bytes, off, 100000);
-    g_assert_cmpuint (cab_cache_bytes (f->cache, f->scope, &record), <=, 9 * MIB); /* 8 are the bound */
-  }
-  cab_content_unref (opened.content);
+  return handler;
+}
+
+static void be_large (Fixture *f, guint handler) {
   close_cache (f);
   g_log_remove_handler (NULL, handler);
+  sem_destroy (&told_full);
   f->size_limit = 0;
   open_cache (f, 60000);
+}
+
+static CabContent *open_small (Fixture *f, const char *id) {
+  g_auto (Result) opened = RESULT_INIT;
+  open_now (f, id, &opened);
+  fake_answer_get (take_get (), G_MAXUINT64, 65536, NULL);
+  wait_for (&opened);
+  return opened.content;
+}
+
+static void read_right (CabContent *content, guint64 off, guint64 len) {
+  g_auto (Result) read = RESULT_INIT;
+  cab_content_read (content, off, len, on_read, &read);
+  while (calls_of (&read) == 0)
+    fake_answer_get (take_get (), G_MAXUINT64, 65536, NULL);
+  g_assert_no_error (read.error);
+  g_assert_cmpuint (read.number, ==, len);
+  assert_bytes (read.bytes, off, len);
+}
+
+/* One that is larger than the cache gives up its own bytes, if some can go: it never takes more than the cache and the
+ * bound, and who reads gets the right ones. */
+static void test_outgrown (Fixture *f, gconstpointer unused) {
+  guint handler = be_small (f, 1);
+  fake_set_blob (64 * MIB, "\"big\"");
+  CabContent *content = open_small (f, "a");
+  CabRecord record = record_of ("a");
+  for (guint64 off = 0; off < 40 * MIB; off += 100000) {
+    read_right (content, off, 100000);
+    g_assert_cmpuint (cab_cache_bytes (f->cache, f->scope, &record), <=, 9 * MIB); /* 8 are the bound */
+  }
+  cab_content_unref (content);
+  be_large (f, handler);
+}
+
+/* Nothing can go, because all is open, and none of it is large: that is told, once; who reads gets the right bytes, and
+ * no more is kept. */
+static void test_full (Fixture *f, gconstpointer unused) {
+  CabContent *contents[21];
+  guint handler = be_small (f, 4 * MIB);
+  fake_set_blob (256 * KIB, "\"small\"");
+  for (guint i = 0; i < 20; i++) {
+    g_autofree char *id = g_strdup_printf ("cab-%u", i);
+    contents[i] = open_small (f, id);
+    read_right (contents[i], 0, 256 * KIB);
+  }
+  sem_wait (&told_full);
+  CabRecord record = record_of ("last");
+  contents[20] = open_small (f, "last");
+  read_right (contents[20], 0, 100000);
+  g_assert_cmpuint (cab_cache_bytes (f->cache, f->scope, &record), ==, 0);
+  g_assert_cmpint (sem_trywait (&told_full), <, 0);
+  for (guint i = 0; i < G_N_ELEMENTS (contents); i++)
+    cab_content_unref (contents[i]);
+  be_large (f, handler);
 }
 
 static atomic_bool looking;
@@ -913,6 +960,7 @@ int main (int argc, char **argv) {
   CACHE_TEST ("read/deadline", test_read_deadline);
   CACHE_TEST ("read/partial-survives", test_partial_survives);
   CACHE_TEST ("downloads", test_downloads);
+  CACHE_TEST ("outgrown", test_outgrown);
   CACHE_TEST ("full", test_full);
   CACHE_TEST ("look-while-closing", test_look_while_closing);
   CACHE_TEST ("crowd", test_crowd);
