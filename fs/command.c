@@ -2,9 +2,6 @@
 #include "fs/command.h"
 
 #include <getopt.h>
-#include <string.h>
-
-#include "client/error.h"
 
 static const CabCommandOption options[] = {
     {'c', "config", "FILE", "configuration instead of ~/.config/cabfs/cabfs.conf or /etc/cabfs/cabfs.conf"},
@@ -15,6 +12,8 @@ static const CabCommandOption options[] = {
     {'V', "version", NULL, "print the version"},
 };
 
+static const CabCmdline cmdline = {"cabfs", options, G_N_ELEMENTS (options)};
+
 const CabCommandOption *cab_command_options (guint *n) {
   *n = G_N_ELEMENTS (options);
   return options;
@@ -24,24 +23,10 @@ char *cab_command_help (void) {
   GString *text = g_string_new ("Usage: cabfs [OPTION...] ACCOUNT MOUNTPOINT\n"
                                 "Shows the failure CABs of a Partner Center account as files.\n"
                                 "ACCOUNT is a section of the configuration file.\n\n");
-  for (gsize i = 0; i < G_N_ELEMENTS (options); i++) {
-    g_autofree char *name = options[i].argument == NULL
-                                ? g_strdup (options[i].name)
-                                : g_strconcat (options[i].name, "=", options[i].argument, NULL);
-    g_string_append_printf (text, "  -%c, --%-25s %s\n", options[i].letter, name, options[i].help);
-  }
+  for (gsize i = 0; i < G_N_ELEMENTS (options); i++)
+    cab_cmdline_describe (&options[i], "  ", text);
   g_string_append (text, "\nUnmount with: fusermount3 -u MOUNTPOINT\nManuals: cabfs(1), cabfs.conf(5)\n");
   return g_string_free (text, FALSE);
-}
-
-static gboolean refuse (GError **error, const char *format, ...) G_GNUC_PRINTF (2, 3);
-static gboolean refuse (GError **error, const char *format, ...) {
-  va_list args;
-  va_start (args, format);
-  g_autofree char *message = g_strdup_vprintf (format, args);
-  va_end (args);
-  g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "%s; see cabfs --help", message);
-  return FALSE;
 }
 
 void cab_command_add_words (GPtrArray *words, const char *text) {
@@ -61,7 +46,14 @@ void cab_command_add_words (GPtrArray *words, const char *text) {
   }
 }
 
-static void set_option (CabCommand *command, GPtrArray *words, int letter, const char *argument) {
+typedef struct {
+  CabCommand *command;
+  GPtrArray *words;
+} Target;
+
+static gboolean set_option (gpointer data, int letter, const char *argument, GError **error) {
+  const Target *self = data;
+  CabCommand *command = self->command;
   switch (letter) {
   case 'c':
     g_free (command->config_file);
@@ -81,38 +73,8 @@ static void set_option (CabCommand *command, GPtrArray *words, int letter, const
     command->version = TRUE;
     break;
   default:
-    cab_command_add_words (words, argument);
+    cab_command_add_words (self->words, argument);
     break;
-  }
-}
-
-/* What getopt_long() wants, from the table. */
-static void make_getopt (GString *letters, struct option *longs) {
-  g_string_append_c (letters, ':');
-  for (gsize i = 0; i < G_N_ELEMENTS (options); i++) {
-    gboolean takes = options[i].argument != NULL;
-    g_string_append_printf (letters, "%c%s", options[i].letter, takes ? ":" : "");
-    longs[i] =
-        (struct option){options[i].name, takes ? required_argument : no_argument, NULL, options[i].letter};
-  }
-}
-
-static gboolean parse_options (int argc, char **argv, CabCommand *command, GPtrArray *words, GError **error) {
-  g_autoptr (GString) letters = g_string_new (NULL);
-  struct option longs[G_N_ELEMENTS (options) + 1] = {0};
-  make_getopt (letters, longs);
-  opterr = 0;
-  optind = 0; /* forget an earlier command line */
-  int letter;
-  while ((letter = getopt_long (argc, argv, letters->str, longs, NULL)) != -1) {
-    const char *given = argv[optind - 1];
-    if (letter == ':')
-      return refuse (error, "option %s needs a value", given);
-    if (letter == '?' && optopt != 0 && strncmp (given, "--", 2) != 0)
-      return refuse (error, "unknown option -%c", optopt);
-    if (letter == '?')
-      return refuse (error, "unknown option %.*s", (int) strcspn (given, "="), given);
-    set_option (command, words, letter, optarg);
   }
   return TRUE;
 }
@@ -121,11 +83,11 @@ static gboolean parse_arguments (int n, char **arguments, CabCommand *command, G
   if (command->help || command->version)
     return TRUE;
   if (n == 0)
-    return refuse (error, "the account and the mount point are missing");
+    return cab_cmdline_refuse (&cmdline, error, "the account and the mount point are missing");
   if (n == 1 || arguments[1][0] == '\0')
-    return refuse (error, "the mount point is missing");
+    return cab_cmdline_refuse (&cmdline, error, "the mount point is missing");
   if (n > 2)
-    return refuse (error, "one argument too many: %s", arguments[2]);
+    return cab_cmdline_refuse (&cmdline, error, "one argument too many: %s", arguments[2]);
   command->account = g_strdup (arguments[0]);
   command->mountpoint = g_strdup (arguments[1]);
   return TRUE;
@@ -134,7 +96,8 @@ static gboolean parse_arguments (int n, char **arguments, CabCommand *command, G
 gboolean cab_command_parse (int argc, char **argv, CabCommand *out, GError **error) {
   CabCommand command = {0};
   GPtrArray *words = g_ptr_array_new ();
-  gboolean ok = parse_options (argc, argv, &command, words, error) &&
+  Target target = {&command, words};
+  gboolean ok = cab_cmdline_parse (&cmdline, argc, argv, set_option, &target, error) &&
                 parse_arguments (argc - optind, argv + optind, &command, error);
   g_ptr_array_add (words, NULL);
   command.words = (char **) g_ptr_array_free (words, FALSE);

@@ -5,15 +5,7 @@
 #ifndef CABFS_FS_COMMAND_H
 #define CABFS_FS_COMMAND_H
 
-#include <glib.h>
-
-/* One option of the table from which parsing, --help and the check of the manual are made. */
-typedef struct {
-  char letter;
-  const char *name;
-  const char *argument; /* what --help calls it; NULL: takes none */
-  const char *help;
-} CabCommandOption;
+#include "fs/cmdline.h"
 
 const CabCommandOption *cab_command_options (guint *n);
 

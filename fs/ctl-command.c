@@ -44,6 +44,8 @@ static const guint verbs_of[] = {BIT (CHECK) | BIT (PURGE),
                                  0};
 G_STATIC_ASSERT (G_N_ELEMENTS (verbs_of) == G_N_ELEMENTS (options));
 
+static const CabCmdline cmdline = {"cabfsctl", options, G_N_ELEMENTS (options)};
+
 const CabCtlEntry *cab_ctl_entries (guint *n) {
   *n = G_N_ELEMENTS (entries);
   return entries;
@@ -60,12 +62,6 @@ gboolean cab_ctl_option_is_of (guint index, CabCtlVerb verb) {
 
 /* --- help --------------------------------------------------------------------------------------------------------- */
 
-static void append_option (GString *text, const CabCommandOption *option) {
-  g_autofree char *name = option->argument == NULL ? g_strdup (option->name)
-                                                   : g_strconcat (option->name, "=", option->argument, NULL);
-  g_string_append_printf (text, "    -%c, --%-25s %s\n", option->letter, name, option->help);
-}
-
 char *cab_ctl_help (void) {
   static const char *const arguments[] = {"ACCOUNT", "MOUNTPOINT", "PATH..."};
   GString *text = g_string_new ("Usage: cabfsctl COMMAND [OPTION...] ARGUMENT...\n"
@@ -75,27 +71,17 @@ char *cab_ctl_help (void) {
     g_string_append_printf (text, "  %-33s %s\n", usage, entries[verb].help);
     for (guint i = 0; i < G_N_ELEMENTS (options); i++)
       if (cab_ctl_option_is_of (i, verb))
-        append_option (text, &options[i]);
+        cab_cmdline_describe (&options[i], "    ", text);
   }
   g_string_append (text, "\n");
   for (guint i = 0; i < G_N_ELEMENTS (options); i++)
     if (verbs_of[i] == 0)
-      append_option (text, &options[i]);
+      cab_cmdline_describe (&options[i], "    ", text);
   g_string_append (text, "\nManual: cabfsctl(1)\n");
   return g_string_free (text, FALSE);
 }
 
 /* --- parsing ------------------------------------------------------------------------------------------------------ */
-
-static gboolean refuse (GError **error, const char *format, ...) G_GNUC_PRINTF (2, 3);
-static gboolean refuse (GError **error, const char *format, ...) {
-  va_list args;
-  va_start (args, format);
-  g_autofree char *message = g_strdup_vprintf (format, args);
-  va_end (args);
-  g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "%s; see cabfsctl --help", message);
-  return FALSE;
-}
 
 static gboolean set_option (CabCtlCommand *command, GPtrArray *words, int letter, const char *argument,
                             GError **error) {
@@ -134,44 +120,23 @@ static guint index_of (int letter) {
   return i;
 }
 
-/* What getopt_long() wants: all options, so that one of another command is told as such. */
-static void make_getopt (GString *letters, struct option *longs) {
-  g_string_append_c (letters, ':');
-  for (gsize i = 0; i < G_N_ELEMENTS (options); i++) {
-    gboolean takes = options[i].argument != NULL;
-    g_string_append_printf (letters, "%c%s", options[i].letter, takes ? ":" : "");
-    longs[i] =
-        (struct option){options[i].name, takes ? required_argument : no_argument, NULL, options[i].letter};
-  }
-}
+typedef struct {
+  CabCtlCommand *command;
+  GPtrArray *words;
+} Target;
 
-/* @argv begins with the name of the command. */
-static gboolean parse_options (int argc, char **argv, CabCtlCommand *command, GPtrArray *words,
-                               GError **error) {
-  g_autoptr (GString) letters = g_string_new (NULL);
-  struct option longs[G_N_ELEMENTS (options) + 1] = {0};
-  make_getopt (letters, longs);
-  opterr = 0;
-  optind = 0; /* forget an earlier command line */
-  int letter;
-  while ((letter = getopt_long (argc, argv, letters->str, longs, NULL)) != -1) {
-    const char *given = argv[optind - 1];
-    if (letter == ':')
-      return refuse (error, "option %s needs a value", given);
-    if (letter == '?' && optopt != 0 && strncmp (given, "--", 2) != 0)
-      return refuse (error, "unknown option -%c", optopt);
-    if (letter == '?')
-      return refuse (error, "unknown option %.*s", (int) strcspn (given, "="), given);
-    command->help = command->help || letter == 'h';
-    command->version = command->version || letter == 'V';
-    if (letter == 'h' || letter == 'V')
-      continue;
-    if (!cab_ctl_option_is_of (index_of (letter), command->verb))
-      return refuse (error, "%s has no option --%s", argv[0], options[index_of (letter)].name);
-    if (!set_option (command, words, letter, optarg, error))
-      return FALSE;
-  }
-  return TRUE;
+/* All commands have all options parsed, so that one of another command is told as such. */
+static gboolean take_option (gpointer data, int letter, const char *argument, GError **error) {
+  const Target *self = data;
+  CabCtlCommand *command = self->command;
+  command->help = command->help || letter == 'h';
+  command->version = command->version || letter == 'V';
+  if (letter == 'h' || letter == 'V')
+    return TRUE;
+  if (!cab_ctl_option_is_of (index_of (letter), command->verb))
+    return cab_cmdline_refuse (&cmdline, error, "%s has no option --%s", entries[command->verb].name,
+                               options[index_of (letter)].name);
+  return set_option (command, self->words, letter, argument, error);
 }
 
 static gboolean take_arguments (CabCtlCommand *command, int n, char **arguments, GError **error) {
@@ -181,11 +146,11 @@ static gboolean take_arguments (CabCtlCommand *command, int n, char **arguments,
   if (command->help || command->version)
     return TRUE;
   if (n == 0 || arguments[0][0] == '\0')
-    return refuse (error, "%s: %s", entry->name, missing[entry->arguments]);
+    return cab_cmdline_refuse (&cmdline, error, "%s: %s", entry->name, missing[entry->arguments]);
   if (n > 1 && entry->arguments != CAB_CTL_PATHS)
-    return refuse (error, "%s: one argument too many: %s", entry->name, arguments[1]);
+    return cab_cmdline_refuse (&cmdline, error, "%s: one argument too many: %s", entry->name, arguments[1]);
   if (command->expired && command->all)
-    return refuse (error, "%s: --expired or --all, not both", entry->name);
+    return cab_cmdline_refuse (&cmdline, error, "%s: --expired or --all, not both", entry->name);
   if (entry->arguments == CAB_CTL_ACCOUNT) {
     command->account.account = g_strdup (arguments[0]);
     command->account.mountpoint = g_strdup ("/"); /* none */
@@ -201,12 +166,12 @@ static gboolean find_verb (const char *name, CabCtlVerb *verb, GError **error) {
       *verb = (CabCtlVerb) i;
       return TRUE;
     }
-  return refuse (error, "there is no command \"%s\"", name);
+  return cab_cmdline_refuse (&cmdline, error, "there is no command \"%s\"", name);
 }
 
 static gboolean parse_command (int argc, char **argv, CabCtlCommand *command, GError **error) {
   if (argc < 2)
-    return refuse (error, "the command is missing");
+    return cab_cmdline_refuse (&cmdline, error, "the command is missing");
   command->help = strcmp (argv[1], "--help") == 0 || strcmp (argv[1], "-h") == 0;
   command->version = strcmp (argv[1], "--version") == 0 || strcmp (argv[1], "-V") == 0;
   if (command->help || command->version)
@@ -214,7 +179,8 @@ static gboolean parse_command (int argc, char **argv, CabCtlCommand *command, GE
   if (!find_verb (argv[1], &command->verb, error))
     return FALSE;
   GPtrArray *words = g_ptr_array_new ();
-  gboolean ok = parse_options (argc - 1, argv + 1, command, words, error);
+  Target target = {command, words};
+  gboolean ok = cab_cmdline_parse (&cmdline, argc - 1, argv + 1, take_option, &target, error);
   g_ptr_array_add (words, NULL);
   command->account.words = (char **) g_ptr_array_free (words, FALSE);
   return ok && take_arguments (command, argc - 1 - optind, argv + 1 + optind, error);

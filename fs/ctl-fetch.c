@@ -131,17 +131,6 @@ static void draw (Fetch *self, const CabFetchLook *look) {
 
 /* --- the loop ----------------------------------------------------------------------------------------------------- */
 
-static int take_signals (void) {
-  sigset_t signals;
-  sigemptyset (&signals);
-  sigaddset (&signals, SIGINT);
-  sigaddset (&signals, SIGTERM);
-  sigaddset (&signals, SIGHUP);
-  sigaddset (&signals, SIGWINCH);
-  sigprocmask (SIG_BLOCK, &signals, NULL);
-  return signalfd (-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
 static void wait_for_news (Fetch *self) {
   struct pollfd waiting[] = {{.fd = self->signals, .events = POLLIN}, {.fd = self->event, .events = POLLIN}};
   struct signalfd_siginfo info;
@@ -199,7 +188,7 @@ static gboolean check_paths (const CabCtlCommand *command) {
 }
 
 static gboolean begin (Fetch *self, GError **error) {
-  self->signals = take_signals ();
+  self->signals = cab_screen_signals ();
   self->event = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (self->signals < 0 || self->event < 0)
     return cab_error_errno (error, "descriptors for signals and events") != NULL;

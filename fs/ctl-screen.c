@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "fs/ctl-screen.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "fs/ctl-text.h"
@@ -93,4 +95,15 @@ void cab_screen_clear (CabScreen *self) {
   append_up (self, out);
   g_string_append (out, "\033[J");
   write_out (out);
+}
+
+int cab_screen_signals (void) {
+  sigset_t signals;
+  sigemptyset (&signals);
+  sigaddset (&signals, SIGINT);
+  sigaddset (&signals, SIGTERM);
+  sigaddset (&signals, SIGHUP);
+  sigaddset (&signals, SIGWINCH);
+  sigprocmask (SIG_BLOCK, &signals, NULL);
+  return signalfd (-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
 }

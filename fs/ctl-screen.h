@@ -32,4 +32,8 @@ void cab_screen_draw (CabScreen *self, const GPtrArray *lines);
 /* Takes away what was drawn; so that something else can be written, which stays above what is drawn next. */
 void cab_screen_clear (CabScreen *self);
 
+/* A descriptor, non-blocking, that tells of Ctrl-C and its like, and of a window that changes (signalfd(2)); from then on
+ * they do nothing else.  -1 with errno. */
+int cab_screen_signals (void);
+
 #endif

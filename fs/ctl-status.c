@@ -136,18 +136,6 @@ static gboolean show (Watch *self, GError **error) {
 
 /* --- watching ----------------------------------------------------------------------------------------------------- */
 
-/* A descriptor that tells of Ctrl-C and its like, and of a window that changes. */
-static int take_signals (void) {
-  sigset_t signals;
-  sigemptyset (&signals);
-  sigaddset (&signals, SIGINT);
-  sigaddset (&signals, SIGTERM);
-  sigaddset (&signals, SIGHUP);
-  sigaddset (&signals, SIGWINCH);
-  sigprocmask (SIG_BLOCK, &signals, NULL);
-  return signalfd (-1, &signals, SFD_CLOEXEC);
-}
-
 /* FALSE: it is to end. */
 static gboolean wait_step (int signals) {
   struct pollfd waiting = {.fd = signals, .events = POLLIN};
@@ -159,7 +147,7 @@ static gboolean wait_step (int signals) {
 }
 
 static gboolean watch (Watch *self, GError **error) {
-  int signals = take_signals ();
+  int signals = cab_screen_signals ();
   if (signals < 0)
     return cab_error_errno (error, "signals") != NULL;
   gboolean ok;
