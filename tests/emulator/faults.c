@@ -25,6 +25,7 @@ struct EmuFault {
 
   gint64 remaining; /* the list's lock: -1 is for ever */
   gint64 skip;      /* the list's lock */
+  GHashTable *hit;  /* the list's lock: paths and queries that had it, where each has it once; or NULL */
 
   pthread_mutex_t lock;
   guint64 random;    /* lock */
@@ -43,6 +44,7 @@ static void fault_unref (gpointer data) {
   if (self == NULL || !cab_ref_drop (&self->refs))
     return;
   json_decref (self->spec);
+  g_clear_pointer (&self->hit, g_hash_table_unref);
   g_free (self->path);
   pthread_mutex_destroy (&self->lock);
   g_free (self);
@@ -93,7 +95,7 @@ static gboolean read_endpoints (json_t *value, guint possible, guint *mask, GErr
 }
 
 static gboolean check_names (json_t *spec, const char *args, GError **error) {
-  static const char *const common[] = {"fault",       "endpoint", "count", "skip",
+  static const char *const common[] = {"fault",       "endpoint", "count", "skip", "once",
                                        "probability", "seed",     "path",  NULL};
   g_auto (GStrv) own = g_strsplit (args, " ", -1);
   const char *name;
@@ -140,6 +142,8 @@ guint emu_faults_add (EmuFaults *self, json_t *spec, GError **error) {
   fault->random = (guint64) integer (spec, "seed", 1);
   fault->remaining = integer (spec, "count", -1);
   fault->skip = integer (spec, "skip", 0);
+  if (json_is_true (json_object_get (spec, "once")))
+    fault->hit = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   fault->spec = json_deep_copy (spec);
   CAB_LOCK_SCOPE (&self->lock);
   fault->id = ++self->last_id;
@@ -197,6 +201,8 @@ static gboolean strikes_locked (EmuFault *fault, EmuEndpoint endpoint, const cha
     return FALSE;
   if (fault->path != NULL && strstr (uri, fault->path) == NULL)
     return FALSE;
+  if (fault->hit != NULL && g_hash_table_contains (fault->hit, uri))
+    return FALSE;
   if (fault->skip > 0) {
     fault->skip--;
     return FALSE;
@@ -205,6 +211,8 @@ static gboolean strikes_locked (EmuFault *fault, EmuEndpoint endpoint, const cha
     return FALSE;
   if (fault->remaining > 0)
     fault->remaining--;
+  if (fault->hit != NULL)
+    g_hash_table_add (fault->hit, g_strdup (uri));
   return TRUE;
 }
 

@@ -1,9 +1,9 @@
 /* faults.h - what can be made to go wrong, as one table, and the faults that are set.
  *
- * A fault is set for one or more endpoints, for the next n requests, for all or by chance, and optionally only for
- * paths that contain a text.  A request takes at most one fault of each kind, the one set first; kinds add up
- * (latency and a status and a slow body).  A fault of a kind that is set twice with counts is thus a script: two 503,
- * then a 429.
+ * A fault is set for one or more endpoints, for the next n requests, for all or by chance; optionally only for paths that
+ * contain a text, or once for each path and query, in whatever order requests and their second tries come.  A request
+ * takes at most one fault of each kind, the one set first; kinds add up (latency and a status and a slow body).  A fault
+ * of a kind that is set twice with counts is thus a script: two 503, then a 429.
  *
  * Threads: any.
  *
@@ -84,8 +84,8 @@ typedef struct {
 EmuFaults *emu_faults_new (void);
 void emu_faults_free (EmuFaults *self);
 
-/* {"fault", "endpoint": name, pattern with "*", or list of them, "count", "skip", "probability", "seed", "path", arguments}.
- * Its number, or 0 with @error. */
+/* {"fault", "endpoint": name, pattern with "*", or list of them, "count", "skip", "once", "probability", "seed", "path",
+ * arguments}.  Its number, or 0 with @error. */
 guint emu_faults_add (EmuFaults *self, json_t *spec, GError **error);
 
 /* Ends one (@id) or all (0).  Requests that have taken it keep it. */

@@ -74,6 +74,8 @@ def fault_status(emu, api):
     assert login(emu).json()["error_codes"] == [7000222]
     emu.fault("status", "batch", status=401, skip=1, count=1)
     assert [api.batch().status for _ in range(3)] == [200, 401, 200]
+    emu.fault("status", "batch", status=502, skip=1, count=2, once=True)
+    assert [api.batch(top=top).status for top in (1, 1, 1, 2, 2, 3)] == [200, 502, 200, 502, 200, 200]
     emu.fault("status", "batch", status=500, probability=0.5, seed=3)
     assert 10 < [api.batch().status for _ in range(60)].count(500) < 50
 

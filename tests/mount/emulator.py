@@ -174,8 +174,8 @@ class Emulator:
     # --- faults ---------------------------------------------------------------------------------------------
 
     def fault(self, fault, endpoint=None, /, **arguments):
-        """Sets a fault for an endpoint, a pattern ("desktop-*") or a list of them; its number.  count, skip, probability,
-        seed, path and the fault's own arguments."""
+        """Sets a fault for an endpoint, a pattern ("desktop-*") or a list of them; its number.  count, skip, once,
+        probability, seed, path and the fault's own arguments."""
         if endpoint is not None:
             arguments["endpoint"] = endpoint
         return self.post("/faults", fault=fault, **arguments)["id"]

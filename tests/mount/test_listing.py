@@ -355,7 +355,7 @@ def test_fault_among_pages(emulator, mount, fault, arguments):
     """One page of many that is refused or broken off is asked for again, and no other. [E8]"""
     ids = emulator.add_cabs(APP, FAILURE, count=2345)
     emulator.fault("latency", "batch", ms=5, maxMs=20)
-    emulator.fault(fault, "batch", count=2, skip=7, **arguments)
+    emulator.fault(fault, "batch", count=2, skip=7, once=True, **arguments)  # a token refused twice is an error
     assert listed(mount().path / APP / FAILURE) == file_names(ids)
     assert 24 + 2 <= emulator.requests("batch") <= 25 + (2 if fault != "status" or arguments["status"] != 401 else 6)
 
