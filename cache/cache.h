@@ -191,10 +191,13 @@ guint64 cab_cache_bytes (CabCache *self, const CabScope *scope, const CabRecord 
 typedef struct {
   guint64 bytes; /* of the CAB on disk */
   gboolean complete;
-  char *etag; /* NULL if not known; the caller frees both */
+  char *etag; /* NULL if not known */
   char *md5;
   char kind[16]; /* interface.md section 4; "" while the first bytes are not here */
 } CabLocal;
+
+void cab_local_clear (CabLocal *self);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (CabLocal, cab_local_clear)
 
 void cab_cache_local (CabCache *self, const CabScope *scope, const CabRecord *record, CabLocal *out);
 

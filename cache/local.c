@@ -57,10 +57,31 @@ gboolean cab_contents_bytes (CabContents *self, const CabScope *scope, const Cab
   return TRUE;
 }
 
+void cab_local_clear (CabLocal *self) {
+  g_clear_pointer (&self->etag, g_free);
+  g_clear_pointer (&self->md5, g_free);
+}
+
+/* Reads the first @len bytes if they are here: an attribute asks for none, and moves no window. */
+static gboolean read_head (CabContent *self, char *bytes, gsize len) {
+  guint pin;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock);
+    if (self->phase != CONTENT_READY || !cab_ranges_has (&self->have, 0, len))
+      return FALSE;
+    pin = cab_content_pin_locked (self);
+  }
+  gboolean good = cab_object_read (self->object, 0, bytes, len, NULL);
+  cab_content_unpin (self, pin);
+  return good;
+}
+
 gboolean cab_contents_local (CabContents *self, const CabScope *scope, const CabRecord *record,
                              const CabMemberSpec *member, CabLocal *out) {
   g_autofree char *key = cab_content_key (scope, record, member);
   CabContent *content;
+  char bytes[8];
+  gsize len;
   gboolean head;
   *out = (CabLocal){0};
   {
@@ -74,13 +95,13 @@ gboolean cab_contents_local (CabContents *self, const CabScope *scope, const Cab
     out->complete = atomic_load (&content->complete);
     out->etag = g_strdup (content->etag);
     out->md5 = g_strdup (content->md5);
-    head = content->size > 0 && cab_ranges_has (&content->have, 0, MIN (8, content->size));
+    len = (gsize) MIN (sizeof bytes, content->size);
+    head = len > 0 && cab_ranges_has (&content->have, 0, len);
   }
-  char bytes[8];
-  gsize got;
-  cab_content_check (content, 0, sizeof bytes);
-  if (head && cab_content_read_now (content, 0, sizeof bytes, bytes, &got))
-    g_strlcpy (out->kind, cab_content_kind (bytes, got), sizeof out->kind);
+  if (head)
+    cab_content_check (content, 0, len);
+  if (head && read_head (content, bytes, len))
+    g_strlcpy (out->kind, cab_content_kind (bytes, len), sizeof out->kind);
   cab_content_unref (content);
   return TRUE;
 }

@@ -66,7 +66,7 @@ static void add_cab (Attributes *self, CabFs *fs, CabNode *node) {
   char id[CAB_NAME_SIZE];
   CabRecord record = cab_node_record (node, id);
   CabScope scope = cab_node_scope (node);
-  CabLocal local;
+  g_auto (CabLocal) local = {0};
   cab_cache_local (fs->cache, &scope, &record, &local);
   add (self, "state", local.complete ? "cached" : local.bytes > 0 ? "partial" : "remote");
   add_time (self, "expires", record.expires);
@@ -75,15 +75,13 @@ static void add_cab (Attributes *self, CabFs *fs, CabNode *node) {
   add_known (self, "md5", local.md5);
   add_known (self, "kind", local.kind);
   add_fields_of (self, fs, &scope, record.id);
-  g_free (local.etag);
-  g_free (local.md5);
 }
 
 static void add_open_cab (Attributes *self, CabFs *fs, CabNode *node) {
   char id[CAB_NAME_SIZE];
   CabRecord record = cab_node_record (node, id);
   CabScope scope = cab_node_scope (node);
-  CabLocal local;
+  g_auto (CabLocal) local = {0};
   g_autoptr (CabMemberList) members = cab_cache_peek_members (fs->cache, &scope, &record);
   cab_cache_local (fs->cache, &scope, &record, &local);
   if (members != NULL)
@@ -91,15 +89,13 @@ static void add_open_cab (Attributes *self, CabFs *fs, CabNode *node) {
   add_time (self, "expires", record.expires);
   add_time (self, "date", record.date);
   add_known (self, "kind", local.kind);
-  g_free (local.etag);
-  g_free (local.md5);
 }
 
 static void add_member (Attributes *self, CabFs *fs, CabNode *node) {
   char id[CAB_NAME_SIZE];
   CabRecord record = cab_node_record (node, id);
   CabScope scope = cab_node_scope (node);
-  CabLocal local;
+  g_auto (CabLocal) local = {0};
   cab_cache_member_local (fs->cache, &scope, &record, node->member, &local);
   add (self, "state", local.complete ? "cached" : local.bytes > 0 ? "partial" : "remote");
   add_time (self, "expires", record.expires);
