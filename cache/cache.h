@@ -126,8 +126,9 @@ typedef struct CabContent CabContent;
 
 typedef void (*CabOpenDone) (gpointer data, CabContent *content, const GError *error);
 
-/* Opens CAB @record (copied; its address is taken from the list): done as soon as its size is known and it is sure that bytes can be had, that is when the host
- * has answered the first range or the cache has some.  @content is a reference the callback owns. */
+/* Opens CAB @record (copied; its address is taken from the list): done as soon as its size is known and it is sure that
+ * bytes can be had, that is when the host has answered the first range or the cache has some.  @content is a reference
+ * the callback owns. */
 void cab_cache_open (CabCache *self, const CabScope *scope, const CabRecord *record, CabReach reach,
                      CabOpenDone done, gpointer data);
 
@@ -144,6 +145,9 @@ guint64 cab_content_version (const CabContent *self);
  * anybody. */
 guint64 cab_content_take_brought (CabContent *self);
 
+/* TRUE if all its bytes are here. */
+gboolean cab_content_is_whole (const CabContent *self);
+
 /* A descriptor of the file that has all its bytes, as they are on the host: for who reads it without us.  -1 if they
  * are not all here and compared with the MD5, where that is known.  The content's, valid as long as the reference. */
 int cab_content_descriptor (CabContent *self);
@@ -156,6 +160,17 @@ gboolean cab_content_read_now (CabContent *self, guint64 off, gsize len, void *b
 
 /* Reads up to @len bytes at @off: less only at the end of the file.  @bytes is valid during the callback. */
 void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone done, gpointer data);
+
+/* What comes at once, together with the answer to a first request: less than a new connection brings in its first round
+ * trip, which is ten segments (RFC 6928), headers included; and whole pages. */
+#define CAB_HEAD             ((gsize) 12 << 10)
+#define CAB_HEAD_PATIENCE_US ((gint64) 1 * G_USEC_PER_SEC)
+
+/* The first @len bytes, CAB_HEAD at most, less only at the end of the file: from the cache, or from what the opening of
+ * the content has asked for.  Fetches nothing, and is no step of a reader.
+ * Errors: NOT_FOUND (nothing brings them), TIMEOUT (they are not here after CAB_HEAD_PATIENCE_US), and why they did not
+ * come. */
+void cab_content_head (CabContent *self, gsize len, CabReadDone done, gpointer data);
 
 /* --- what is inside ----------------------------------------------------------------------------------------- */
 

@@ -43,6 +43,7 @@ typedef struct {
   CabReadDone done;
   gpointer data;
   gint64 since_us;
+  gboolean head; /* wants what comes at once, and waits no longer */
   /* What he was handed as it came: the bytes of `got`, at their place; NULL while there is none. */
   char *bytes;
   CabRanges got;

@@ -400,6 +400,11 @@ static gboolean is_late (gint64 since_us, const CabContent *content, gint64 now_
   return now_us - MAX (since_us, content->progress_us) >= timeout_us;
 }
 
+static gboolean is_late_reader (const Reader *reader, const CabContent *content, gint64 now_us) {
+  return reader->head ? now_us - reader->since_us >= CAB_HEAD_PATIENCE_US
+                      : is_late (reader->since_us, content, now_us);
+}
+
 static void take_late_locked (CabContent *content, gint64 now_us, const GError *error, GQueue *openers,
                               GQueue *readers) {
   if (content->extraction != NULL)
@@ -412,12 +417,14 @@ static void take_late_locked (CabContent *content, gint64 now_us, const GError *
     g_queue_push_tail_link (openers, link);
   }
   for (GList *link = content->readers.head, *next; link != NULL; link = next) {
+    const Reader *reader = link->data;
     next = link->next;
-    if (!is_late (((const Reader *) link->data)->since_us, content, now_us))
+    if (!is_late_reader (reader, content, now_us))
       continue;
     g_queue_unlink (&content->readers, link);
     g_queue_push_tail_link (readers, link);
-    cab_content_trouble_locked (content, error);
+    if (!reader->head)
+      cab_content_trouble_locked (content, error);
   }
 }
 
@@ -440,6 +447,10 @@ void cab_contents_tick (CabContents *self, gint64 now_us) {
 
 guint64 cab_content_size (const CabContent *self) {
   return self->size;
+}
+
+gboolean cab_content_is_whole (const CabContent *self) {
+  return atomic_load (&self->complete);
 }
 
 guint64 cab_content_take_brought (CabContent *self) {

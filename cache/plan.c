@@ -30,10 +30,15 @@ static CabCursor *find_cursor (CabPlan *self, guint64 start) {
   return oldest;
 }
 
+/* The kernel may have the first pages of the file from its opening. */
+static gboolean is_beginning (guint64 start) {
+  return start < CAB_PLAN_BLOCK;
+}
+
 /* Of the reader at @cursor, who now reads [start, end). */
 static guint64 next_window (const CabCursor *cursor, guint64 start, guint64 end) {
   if (cursor->used == 0)
-    return start == 0 && end >= LONG ? G_MAXUINT64 : 0;
+    return is_beginning (start) && end >= LONG ? G_MAXUINT64 : 0;
   gboolean goes_on = end > cursor->next && end - cursor->start >= cursor->window / 4;
   if (!goes_on)
     return cursor->window;

@@ -146,13 +146,18 @@ gboolean cab_content_read_now (CabContent *self, guint64 off, gsize len, void *b
   return TRUE;
 }
 
+static Reader *reader_new (CabContent *content, guint64 off, gsize len, CabReadDone done, gpointer data) {
+  Reader *self = g_new (Reader, 1);
+  *self = (Reader){.off = off,
+                   .len = clamp (content, off, len),
+                   .done = done,
+                   .data = data,
+                   .since_us = g_get_monotonic_time ()};
+  return self;
+}
+
 void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone done, gpointer data) {
-  Reader *reader = g_new (Reader, 1);
-  *reader = (Reader){.off = off,
-                     .len = clamp (self, off, len),
-                     .done = done,
-                     .data = data,
-                     .since_us = g_get_monotonic_time ()};
+  Reader *reader = reader_new (self, off, len, done, data);
   GQueue now = G_QUEUE_INIT;
   CabRange range = {off, off + reader->len};
   CabZone zone = {0};
@@ -183,4 +188,32 @@ void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone don
   cab_content_hurry (self, range);
   cab_content_fetch (self, zone, range.end);
   cab_content_drop (self);
+}
+
+/* TRUE if every byte of [start, end) is here or on its way. */
+static gboolean will_be_here_locked (const CabContent *self, guint64 start, guint64 end) {
+  const CabZone zone = cab_plan_zone (start, end);
+  CabRange gap;
+  return !cab_plan_gap (&self->have, &self->coming, &zone, &gap);
+}
+
+void cab_content_head (CabContent *self, gsize len, CabReadDone done, gpointer data) {
+  Reader *reader = reader_new (self, 0, MIN (len, CAB_HEAD), done, data);
+  GQueue now = G_QUEUE_INIT;
+  g_autoptr (GError) error = NULL;
+  reader->head = TRUE;
+  cab_content_check (self, 0, reader->len);
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock);
+    if (self->phase != CONTENT_READY || !will_be_here_locked (self, 0, reader->len)) {
+      error = g_error_new_literal (CAB_ERROR, CAB_ERROR_NOT_FOUND, "its first bytes are not on their way");
+      g_queue_push_tail (&now, reader);
+    } else if (cab_ranges_has (&self->have, 0, reader->len)) {
+      reader->pin = cab_content_pin_locked (self);
+      g_queue_push_tail (&now, reader);
+    } else {
+      g_queue_push_tail (&self->readers, reader);
+    }
+  }
+  cab_content_answer_readers (self, &now, error);
 }

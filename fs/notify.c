@@ -96,3 +96,9 @@ void cab_notify_attributes (CabNotify *self, guint64 ino) {
 void cab_notify_then (CabNotify *self, void (*done) (gpointer data), gpointer data) {
   push (self, (Item){.done = done, .data = data});
 }
+
+gboolean cab_notify_pages (CabNotify *self, guint64 ino, const void *bytes, gsize len) {
+  struct fuse_bufvec pages = FUSE_BUFVEC_INIT (len);
+  pages.buf[0].mem = (void *) (gsize) bytes;
+  return fuse_lowlevel_notify_store (self->se, ino, 0, &pages, 0) == 0;
+}

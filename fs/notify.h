@@ -1,7 +1,8 @@
-/* notify.h - tells the kernel that attributes it holds are out of date.
+/* notify.h - tells the kernel that attributes it holds are out of date, and gives it pages.
  *
  * From a thread of its own: a notification from within an operation, or with a lock held, can wait for a request that
- * waits for us.  Attributes only, never pages, which deadlocks with a read in flight (findings.md).
+ * waits for us.  Pages are never dropped, which deadlocks with a read in flight (findings.md), and given only where no
+ * read can be: fs/passthrough.h.
  *
  * Threads: any.
  *
@@ -26,5 +27,9 @@ void cab_notify_attributes (CabNotify *self, guint64 ino);
 /* @done runs when the kernel has been told all that was to be said before: on the thread that does that, or in
  * cab_notify_free(); with no lock held. */
 void cab_notify_then (CabNotify *self, void (*done) (gpointer data), gpointer data);
+
+/* Gives the kernel the first @len bytes of @ino, whole pages or all there are; in a @done only.  FALSE if it did not take
+ * them. */
+gboolean cab_notify_pages (CabNotify *self, guint64 ino, const void *bytes, gsize len);
 
 #endif

@@ -56,6 +56,7 @@ typedef struct {
   GBytes *text;        /* of a stack trace, or of our state */
   char *program;       /* whose budget it is that pays, or NULL */
   int backing;         /* passthrough.h */
+  gboolean in_turn;    /* it is this one's turn to be answered: passthrough.h */
   atomic_bool clears;  /* at its open the kernel drops the pages it holds, and may not have done so yet */
 } CabFile;
 
@@ -192,5 +193,8 @@ void cab_op_getxattr (fuse_req_t req, fuse_ino_t ino, const char *name, size_t s
 void cab_op_listxattr (fuse_req_t req, fuse_ino_t ino, size_t size);
 
 void cab_file_free (gpointer file);
+
+/* Ends an open @file, or one whose open could not be answered. */
+void cab_file_close (CabFs *fs, CabFile *file);
 
 #endif

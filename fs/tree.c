@@ -12,7 +12,7 @@
 
 struct CabTree {
   pthread_mutex_t lock;
-  GHashTable *nodes; /* lock: &node->ino to node; a node is in it from its making until it is freed */
+  GHashTable *nodes; /* lock: of CabNode, by `ino`, with which it begins; from its making until it is freed */
   CabNode *root;     /* set at creation */
 };
 
@@ -34,7 +34,7 @@ static CabNode *node_new (CabTree *tree, CabNode *parent, guint64 ino, const Cab
   atomic_init (&self->version, 0);
   self->tree = tree;
   memcpy (self->name, seed->name, name_size);
-  g_hash_table_insert (tree->nodes, &self->ino, self);
+  g_hash_table_add (tree->nodes, self);
   return self;
 }
 
@@ -69,7 +69,7 @@ static void ref_locked (CabNode *self) {
 static void collect_locked (CabNode *self) {
   while (self != NULL && self->refs == 0 && self->lookups == 0) {
     CabNode *parent = self->parent;
-    g_hash_table_remove (self->tree->nodes, &self->ino);
+    g_hash_table_remove (self->tree->nodes, self);
     g_free (self);
     if (parent != NULL)
       parent->refs--;

@@ -36,8 +36,9 @@ typedef enum {
 
 /* Open files of a node: fs/passthrough.h. */
 typedef struct {
-  guint count;
-  int backing; /* of those that are open: the kernel's number of the file it reads, 0 if it asks us */
+  guint count;  /* that are there */
+  int backing;  /* of those that are open: the kernel's number of the file it reads, 0 if it asks us */
+  guint queued; /* opens that are answered in turn: while there are some, all are */
 } CabOpens;
 
 typedef struct CabTree CabTree;
@@ -68,10 +69,10 @@ struct CabNode {
   guint64 lookups; /* lock */
   guint refs;      /* lock */
 
-  CabOpens opens;    /* lock of CabFs */
-  guint64 clean;     /* lock of CabFs: the version of all pages that the kernel can hold, 0: not known */
-  guint cached_dirs; /* lock of CabFs: open directories that the kernel reads through what it keeps */
-  CabNodeKind kind;
+  CabOpens opens;           /* lock of CabFs */
+  guint cached_dirs;        /* lock of CabFs: open directories that the kernel reads through what it keeps */
+  guint8 clean;             /* lock of CabFs: all pages that the kernel can hold are of `version` */
+  guint8 kind;              /* CabNodeKind */
   atomic_bool downloadable; /* of a CAB, open or not */
   char name[];              /* in its directory */
 };

@@ -47,6 +47,11 @@ class Pair:
         return total
 
 
+class Short(Exception):
+    """A read that ended before its end.  The kernel gives what it has of one whose mount dies under it, and the error to
+    the next one."""
+
+
 class Crowd:
     """Readers of one mount who read CABs by chance, wholly or in part, until they are told to end.  An error ends none of
     them; what one saw while its mount lived, and wrong bytes, are kept."""
@@ -64,11 +69,17 @@ class Crowd:
             before = self.changes
             try:
                 self.read(cab, chance)
+            except Short as short:
+                if self.lived_since(before):
+                    self.wrong.append(short.args)
             except OSError as error:
-                if (self.changes == before and before % 2 == 0) or error.errno not in GONE:
+                if self.lived_since(before) or error.errno not in GONE:
                     self.failed.append((cab["id"], errno.errorcode[error.errno]))
                 time.sleep(0.02)  # where nothing is mounted that comes at once
             self.reads += 1
+
+    def lived_since(self, before):
+        return self.changes == before and before % 2 == 0
 
     def read(self, cab, chance):
         truth = self.truth[cab["id"]]
@@ -87,6 +98,8 @@ class Crowd:
                 self.compare(cab, off, b"", truth[off:])
 
     def compare(self, cab, off, data, truth):
+        if len(data) < len(truth) and truth.startswith(data):
+            raise Short(cab["id"], off, len(data), "short")
         if data != truth:
             self.wrong.append((cab["id"], off, len(data), hashlib.sha256(data).hexdigest()))
 
