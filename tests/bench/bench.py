@@ -33,6 +33,8 @@ def arguments():
     parser.add_argument("--quick", action="store_true",
                         help="one round, no million of CABs, and peers only where they are quick")
     parser.add_argument("--no-peers", action="store_true", help="cabfs and the limits only")
+    parser.add_argument("--further", type=int, default=1, metavar="N",
+                        help="the far host N times as far and as slow: ratios without the processor's part in them")
     parser.add_argument("--list", action="store_true", help="the names of the rows")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the table (DIR/report.json)")
     parser.add_argument("--build", type=Path, default=TOP / "build/bench", metavar="DIR", help="a build (build/bench)")
@@ -129,7 +131,7 @@ def measure(options, rows, peers, tell):
     work = Path(tempfile.mkdtemp(prefix="work-", dir=options.work))
     servers, done = None, False
     try:
-        servers = Servers(options.build, place / "server")
+        servers = Servers(options.build, place / "server", options.further)
         for name in dict.fromkeys(row.scenario for row in rows):
             inside = work / name
             inside.mkdir()
@@ -181,6 +183,8 @@ def main():
     rows = wanted_rows(options.rows)
     peers, remarks = find_peers(options)
     remarks.insert(0, machine())
+    if options.further > 1:
+        remarks.append(f"far is {options.further} times as far and as slow here")
     writer = Writer(options, rows, remarks)
     measure(options, rows, peers, writer)
     print(writer.text(), end="")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from contestants import MOUNTED, Listed, Memfs, run
 from emulator import Emulator
-from servers import APP, MIB, RTT_MS
+from servers import APP, MIB
 
 GIB = 1024 * MIB
 ONE = 384 * MIB
@@ -133,7 +133,7 @@ class FirstByte(Scenario):
             with self.mounted(contestant, "one", far=True, tls=self.tls) as mounted:
                 if listed:
                     self.ls(mounted.files)
-                figures[name] = self.do("first", mounted.file())["seconds"] * 1000 / RTT_MS
+                figures[name] = self.do("first", mounted.file())["seconds"] * 1000 / self.servers.rtt_ms
         return figures
 
 

@@ -77,8 +77,8 @@ def wait_port(port, process):
 class Link:
     """cabfs-bench-link in front of a port."""
 
-    def __init__(self, program, target):
-        self.process = subprocess.Popen([program, f"--rtt-ms={RTT_MS}", f"--rate={RATE}", str(target)],
+    def __init__(self, program, target, rtt_ms, rate):
+        self.process = subprocess.Popen([program, f"--rtt-ms={rtt_ms}", f"--rate={rate}", str(target)],
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = json.loads(self.process.stdout.readline())["port"]
         with contextlib.suppress(PermissionError):  # a line does not get longer because a processor is busy
@@ -96,9 +96,10 @@ class Link:
 
 
 class Servers:
-    """All that runs besides the contestants; started when first asked for."""
+    """All that runs besides the contestants; started when first asked for.  Far is `further` times as far and as slow."""
 
-    def __init__(self, build, place):
+    def __init__(self, build, place, further=1):
+        self.rtt_ms, self.rate = RTT_MS * further, RATE // further
         self.programs = Path(build) / "tests/bench"
         self.place = Path(place)
         self.www = self.place / "www"
@@ -138,7 +139,7 @@ class Servers:
 
     def link(self, port):
         if port not in self._links:
-            self._links[port] = Link(self.program("link"), port)
+            self._links[port] = Link(self.program("link"), port, self.rtt_ms, self.rate)
         return self._links[port]
 
     def base(self, far, tls=False):
