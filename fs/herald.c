@@ -115,12 +115,17 @@ CabHerald *cab_herald_new (const CabSdNotify *notify, CabFs *fs, const char *idl
   return NULL;
 }
 
+void cab_herald_stop (CabHerald *self) {
+  if (atomic_exchange (&self->ending, TRUE))
+    return;
+  eventfd_write (self->fd, 1);
+  pthread_join (self->thread, NULL);
+}
+
 void cab_herald_free (CabHerald *self) {
   if (self == NULL)
     return;
-  atomic_store (&self->ending, TRUE);
-  eventfd_write (self->fd, 1);
-  pthread_join (self->thread, NULL);
+  cab_herald_stop (self);
   free_members (self);
 }
 
