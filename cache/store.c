@@ -94,7 +94,8 @@ static gboolean check_owner (int dirfd, const char *dir, GError **error) {
   return TRUE;
 }
 
-gboolean cab_is_disk_fault (int number) {
+/* The errors of a disk that is read-only, full, broken or gone: no reason to do without the CABs. */
+static gboolean is_disk_fault (int number) {
   return number == EROFS || number == ENOSPC || number == EDQUOT || number == EIO || number == ENODEV ||
          number == ENOTCONN || number == ESTALE;
 }
@@ -155,13 +156,13 @@ CabStore *cab_store_new (const char *dir, GError **error) {
   g_autoptr (GError) local = NULL;
   errno = 0;
   g_auto (CabFd) dirfd = open_dir (dir, &local);
-  gboolean faulty = dirfd < 0 && cab_is_disk_fault (errno);
+  gboolean faulty = dirfd < 0 && is_disk_fault (errno);
   if (dirfd < 0 && (!faulty || g_error_matches (local, CAB_ERROR, CAB_ERROR_INVALID))) {
     g_propagate_error (error, g_steal_pointer (&local));
     return NULL;
   }
   g_auto (CabFd) lockfd = faulty ? -1 : open_lock (dirfd);
-  if (!faulty && lockfd < 0 && !cab_is_disk_fault (errno) && !is_read_only (dirfd))
+  if (!faulty && lockfd < 0 && !is_disk_fault (errno) && !is_read_only (dirfd))
     return cab_error_errno (error, "lock cache directory %s", dir);
   gboolean read_only = !faulty && is_read_only (dirfd);
   CabStore *self = store_new (cab_fd_steal (&dirfd), cab_fd_steal (&lockfd), read_only);
