@@ -139,12 +139,6 @@ static CabStore *store_new (int dirfd, int lockfd, gboolean read_only) {
   self->dirfd = dirfd;
   self->lockfd = lockfd;
   self->read_only = read_only;
-  atomic_init (&self->written, 0);
-  atomic_init (&self->reserved, 0);
-  atomic_init (&self->full, FALSE);
-  atomic_init (&self->is_short, FALSE);
-  atomic_init (&self->told_unusable, FALSE);
-  atomic_init (&self->told_full_us, 0);
   return self;
 }
 
