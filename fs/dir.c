@@ -177,6 +177,17 @@ void cab_dir_entry (const CabDir *self, guint index, char name[CAB_NAME_SIZE], C
   }
 }
 
+char **cab_dir_ids (const CabRecords *records) {
+  guint n = cab_records_count (records);
+  char **ids = g_new0 (char *, n + 1);
+  for (guint i = 0; i < n; i++) {
+    CabRecord record;
+    cab_records_get (records, i, &record);
+    ids[i] = g_strdup (record.id);
+  }
+  return ids;
+}
+
 char **cab_dir_merge (char **a, char **b) {
   GPtrArray *names = g_ptr_array_new ();
   char **left = a, **right = b;

@@ -44,6 +44,9 @@ CabNodeSeed cab_dir_member_seed (const CabNode *cab, const char *name, const Cab
 /* The seed of folder @name in the open CAB @cab. */
 CabNodeSeed cab_dir_folder_seed (const CabNode *cab, const char *name);
 
+/* The ids of @records, sorted as these are. */
+char **cab_dir_ids (const CabRecords *records);
+
 /* Union of the two sorted lists, without duplicates; both are freed. */
 char **cab_dir_merge (char **a, char **b);
 
