@@ -126,7 +126,7 @@ static void cab_entry (const CabDir *self, guint index, char name[CAB_NAME_SIZE]
   CabRecord record;
   cab_records_get (self->records, self->shown != NULL ? g_array_index (self->shown, guint, row) : row, &record);
   /* Ids are at most 128 bytes. */
-  g_snprintf (name, CAB_NAME_SIZE, "%s.cab%s", record.id, open ? CAB_NAME_OPEN : "");
+  g_snprintf (name, CAB_NAME_SIZE, "%s%s", record.id, open ? CAB_NAME_OPEN : CAB_NAME_CAB);
   *seed = (CabNodeSeed){.kind = open ? CAB_NODE_OPEN : CAB_NODE_CAB,
                         .name = name,
                         .date = record.date,
