@@ -11,7 +11,7 @@
 #include "client/metrics.h"
 #include "client/sync.h"
 #include "client/thread.h"
-#include "fs/snapshot.h"
+#include "fs/text.h"
 
 #define PERIOD_US G_USEC_PER_SEC
 
@@ -38,7 +38,7 @@ struct CabHerald {
 /* --- what is told ------------------------------------------------------------------------------------------- */
 
 static char *idle_line (const CabHerald *self) {
-  g_autofree char *bytes = cab_snapshot_size (cab_metric_get (CAB_METRIC_BYTES_RECEIVED));
+  g_autofree char *bytes = cab_text_size (cab_metric_get (CAB_METRIC_BYTES_RECEIVED));
   return g_strdup_printf ("Idle, %s downloaded; %s", bytes, self->idle);
 }
 
