@@ -120,6 +120,14 @@ guint cab_dir_count (const CabDir *self) {
   return self->count;
 }
 
+CabNodeSeed cab_dir_cab_seed (CabNodeKind kind, const char *name, const CabRecord *record) {
+  return (CabNodeSeed){.kind = kind,
+                       .name = name,
+                       .date = record->date,
+                       .expires = record->expires,
+                       .downloadable = record->downloadable};
+}
+
 static void cab_entry (const CabDir *self, guint index, char name[CAB_NAME_SIZE], CabNodeSeed *seed) {
   gboolean open = self->open && index % 2 == 1;
   guint row = self->open ? index / 2 : index;
@@ -127,11 +135,7 @@ static void cab_entry (const CabDir *self, guint index, char name[CAB_NAME_SIZE]
   cab_records_get (self->records, self->shown != NULL ? g_array_index (self->shown, guint, row) : row, &record);
   /* Ids are at most 128 bytes. */
   g_snprintf (name, CAB_NAME_SIZE, "%s%s", record.id, open ? CAB_NAME_OPEN : CAB_NAME_CAB);
-  *seed = (CabNodeSeed){.kind = open ? CAB_NODE_OPEN : CAB_NODE_CAB,
-                        .name = name,
-                        .date = record.date,
-                        .expires = record.expires,
-                        .downloadable = record.downloadable};
+  *seed = cab_dir_cab_seed (open ? CAB_NODE_OPEN : CAB_NODE_CAB, name, &record);
 }
 
 CabNodeSeed cab_dir_folder_seed (const CabNode *cab, const char *name) {
