@@ -10,7 +10,6 @@
 #include "client/records.h"
 #include "client/times.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -38,13 +37,9 @@ static gboolean is_own_name (const char *name) {
 }
 
 static gboolean holds_only_own (int dirfd) {
-  int fd = openat (dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR *dir = fd < 0 ? NULL : fdopendir (fd);
-  if (dir == NULL) {
-    if (fd >= 0)
-      close (fd);
+  DIR *dir = cab_dir_open (dirfd, ".");
+  if (dir == NULL)
     return FALSE;
-  }
   gboolean own = TRUE;
   for (const struct dirent *entry = readdir (dir); entry != NULL && own; entry = readdir (dir))
     own = is_own_name (entry->d_name);
@@ -406,11 +401,9 @@ gboolean cab_store_is_member (const char *name, gsize *id_len) {
 
 void cab_store_remove_members (CabStore *self, gint64 expires, const char *id) {
   g_autofree char *name = cab_store_dir_name (expires);
-  g_auto (CabFd) fd = openat (self->dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-  DIR *dir = fd < 0 ? NULL : fdopendir (fd);
+  DIR *dir = cab_dir_open (self->dirfd, name);
   if (dir == NULL)
     return;
-  cab_fd_steal (&fd); /* the directory's now */
   gsize len;
   for (const struct dirent *item = readdir (dir); item != NULL; item = readdir (dir))
     if (cab_store_is_member (item->d_name, &len) && len == strlen (id) && memcmp (item->d_name, id, len) == 0)
