@@ -7,7 +7,6 @@
 #include "client/records.h"
 #include "client/times.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -66,14 +65,6 @@ static void entry_clear (gpointer data) {
   g_free (entry->path);
 }
 
-static DIR *open_dir (int dirfd, const char *name) {
-  int fd = openat (dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-  DIR *dir = fd < 0 ? NULL : fdopendir (fd);
-  if (dir == NULL && fd >= 0)
-    close (fd);
-  return dir;
-}
-
 /* "ID.cab" for "ID.map"; NULL if it is no map. */
 static char *data_of_map (const char *name) {
   static const char *const pairs[][2] = {{CAB_STORE_CAB_MAP, CAB_STORE_CAB},
@@ -125,7 +116,7 @@ static void scan_file (int dirfd, const char *dir_name, gint64 expires, const ch
 }
 
 static void scan_dir (int storefd, const char *dir_name, gint64 expires, gint64 now, GArray *entries) {
-  DIR *dir = open_dir (storefd, dir_name);
+  DIR *dir = cab_dir_open (storefd, dir_name);
   if (dir == NULL)
     return;
   for (const struct dirent *item = readdir (dir); item != NULL; item = readdir (dir)) {
@@ -142,7 +133,7 @@ static GArray *scan (CabStore *store, gint64 now, GPtrArray *dirs) {
   GArray *entries = g_array_new (FALSE, FALSE, sizeof (CabEvictEntry));
   g_array_set_clear_func (entries, entry_clear);
   g_autofree char *never = cab_store_dir_name (CAB_TIME_UNKNOWN);
-  DIR *dir = open_dir (cab_store_dirfd (store), ".");
+  DIR *dir = cab_dir_open (cab_store_dirfd (store), ".");
   if (dir == NULL)
     return entries;
   for (const struct dirent *item = readdir (dir); item != NULL; item = readdir (dir)) {

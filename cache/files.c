@@ -96,3 +96,11 @@ int cab_dir_make (int dirfd, const char *path, GError **error) {
     cab_error_errno (error, "make directory %s", path);
   return at;
 }
+
+DIR *cab_dir_open (int dirfd, const char *name) {
+  g_auto (CabFd) fd = openat (dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+  DIR *dir = fd < 0 ? NULL : fdopendir (fd);
+  if (dir != NULL)
+    cab_fd_steal (&fd); /* the directory's now */
+  return dir;
+}

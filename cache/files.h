@@ -7,6 +7,7 @@
 #ifndef CABFS_CACHE_FILES_H
 #define CABFS_CACHE_FILES_H
 
+#include <dirent.h>
 #include <glib.h>
 #include <unistd.h>
 
@@ -34,6 +35,9 @@ GBytes *cab_file_read (int dirfd, const char *name, gsize limit, GError **error)
 /* Writes @name so that at any time, also after a crash of this process, either the old or the new content is
  * there.  Does not wait for the disk. */
 gboolean cab_file_replace (int dirfd, const char *name, const void *bytes, gsize len, GError **error);
+
+/* The entries of directory @name below @dirfd, which is no link; NULL where it cannot be read. */
+DIR *cab_dir_open (int dirfd, const char *name);
 
 /* Opens directory @path below @dirfd, making what is missing of it, 0700.  -1 with @error. */
 int cab_dir_make (int dirfd, const char *path, GError **error);

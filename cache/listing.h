@@ -5,6 +5,9 @@
  * not handed out before the services were asked once more; when they do not answer, it is.  On disk it lies in
  * CACHE-DIR/listings/FAMILY/APPLICATION/, for a quick start and for work without a network.
  *
+ * listing.c is the table and what is asked of it, listingflight.c asks the services and answers those who wait,
+ * listingdisk.c is the files, listingscan.c finds them.
+ *
  * Threads and callbacks: as cache.h.  The client must be stopped before the table is freed.
  *
  * SPDX-License-Identifier: MIT

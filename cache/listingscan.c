@@ -1,28 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 #include "cache/listingscan.h"
 
-#include <dirent.h>
-#include <fcntl.h>
+#include "cache/files.h"
+
 #include <string.h>
-#include <unistd.h>
 
 #define HITS "failures.hits"
 #define CABS ".cabs"
 
 typedef void (*NameFunc) (gpointer data, int dirfd, const char *name);
 
-/* Of each name in @name of @dirfd that is not hidden. */
-static void each_name (int dirfd, const char *name, NameFunc func, gpointer data) {
-  int fd = openat (dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-  DIR *dir = fd < 0 ? NULL : fdopendir (fd);
-  if (dir == NULL) {
-    if (fd >= 0)
-      close (fd);
+/* Of each name in @name of @at that is not hidden. */
+static void each_name (int at, const char *name, NameFunc func, gpointer data) {
+  DIR *dir = cab_dir_open (at, name);
+  if (dir == NULL)
     return;
-  }
   for (const struct dirent *item = readdir (dir); item != NULL; item = readdir (dir))
     if (item->d_name[0] != '.')
-      func (data, fd, item->d_name);
+      func (data, dirfd (dir), item->d_name);
   closedir (dir);
 }
 

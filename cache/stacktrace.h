@@ -43,7 +43,8 @@ void cab_stacktraces_get (CabStacktraces *self, const CabScope *scope, const cha
 /* Ends the waits that have been too long, and drops what is past its time. */
 void cab_stacktraces_tick (CabStacktraces *self, gint64 now_us);
 
-/* Bytes of texts that are kept. */
+/* Bytes of texts that are kept.  Tests hold them against the bound: what is past its time is told to nobody, so that
+ * nothing else shows whether it is still there. */
 gsize cab_stacktraces_bytes (CabStacktraces *self);
 
 #endif

@@ -43,9 +43,6 @@ char *cab_store_map_path (const CabObjectKey *key);
 /* A write found the disk full: nobody tries again before somebody has looked. */
 void cab_store_found_full (CabStore *self);
 
-/* The errors of a disk that is read-only, full, broken or gone: no reason to do without the CABs. */
-gboolean cab_is_disk_fault (int number);
-
 /* TRUE if @bytes more would be beyond the bound. */
 gboolean cab_store_is_at_bound (CabStore *self, guint64 bytes);
 

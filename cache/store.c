@@ -10,7 +10,6 @@
 #include "client/records.h"
 #include "client/times.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -38,13 +37,9 @@ static gboolean is_own_name (const char *name) {
 }
 
 static gboolean holds_only_own (int dirfd) {
-  int fd = openat (dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR *dir = fd < 0 ? NULL : fdopendir (fd);
-  if (dir == NULL) {
-    if (fd >= 0)
-      close (fd);
+  DIR *dir = cab_dir_open (dirfd, ".");
+  if (dir == NULL)
     return FALSE;
-  }
   gboolean own = TRUE;
   for (const struct dirent *entry = readdir (dir); entry != NULL && own; entry = readdir (dir))
     own = is_own_name (entry->d_name);
@@ -94,7 +89,8 @@ static gboolean check_owner (int dirfd, const char *dir, GError **error) {
   return TRUE;
 }
 
-gboolean cab_is_disk_fault (int number) {
+/* The errors of a disk that is read-only, full, broken or gone: no reason to do without the CABs. */
+static gboolean is_disk_fault (int number) {
   return number == EROFS || number == ENOSPC || number == EDQUOT || number == EIO || number == ENODEV ||
          number == ENOTCONN || number == ESTALE;
 }
@@ -138,12 +134,6 @@ static CabStore *store_new (int dirfd, int lockfd, gboolean read_only) {
   self->dirfd = dirfd;
   self->lockfd = lockfd;
   self->read_only = read_only;
-  atomic_init (&self->written, 0);
-  atomic_init (&self->reserved, 0);
-  atomic_init (&self->full, FALSE);
-  atomic_init (&self->is_short, FALSE);
-  atomic_init (&self->told_unusable, FALSE);
-  atomic_init (&self->told_full_us, 0);
   return self;
 }
 
@@ -155,13 +145,13 @@ CabStore *cab_store_new (const char *dir, GError **error) {
   g_autoptr (GError) local = NULL;
   errno = 0;
   g_auto (CabFd) dirfd = open_dir (dir, &local);
-  gboolean faulty = dirfd < 0 && cab_is_disk_fault (errno);
+  gboolean faulty = dirfd < 0 && is_disk_fault (errno);
   if (dirfd < 0 && (!faulty || g_error_matches (local, CAB_ERROR, CAB_ERROR_INVALID))) {
     g_propagate_error (error, g_steal_pointer (&local));
     return NULL;
   }
   g_auto (CabFd) lockfd = faulty ? -1 : open_lock (dirfd);
-  if (!faulty && lockfd < 0 && !cab_is_disk_fault (errno) && !is_read_only (dirfd))
+  if (!faulty && lockfd < 0 && !is_disk_fault (errno) && !is_read_only (dirfd))
     return cab_error_errno (error, "lock cache directory %s", dir);
   gboolean read_only = !faulty && is_read_only (dirfd);
   CabStore *self = store_new (cab_fd_steal (&dirfd), cab_fd_steal (&lockfd), read_only);
@@ -411,11 +401,9 @@ gboolean cab_store_is_member (const char *name, gsize *id_len) {
 
 void cab_store_remove_members (CabStore *self, gint64 expires, const char *id) {
   g_autofree char *name = cab_store_dir_name (expires);
-  g_auto (CabFd) fd = openat (self->dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-  DIR *dir = fd < 0 ? NULL : fdopendir (fd);
+  DIR *dir = cab_dir_open (self->dirfd, name);
   if (dir == NULL)
     return;
-  cab_fd_steal (&fd); /* the directory's now */
   gsize len;
   for (const struct dirent *item = readdir (dir); item != NULL; item = readdir (dir))
     if (cab_store_is_member (item->d_name, &len) && len == strlen (id) && memcmp (item->d_name, id, len) == 0)

@@ -4,11 +4,10 @@
 #include "cache/unpack.h"
 #include "cache/unpack_wire.h"
 #include "client/error.h"
+#include "client/program.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
@@ -85,22 +84,11 @@ static void set_descriptors (posix_spawn_file_actions_t *actions, const Ends *en
 
 static int spawn (const char *program, const Ends *ends, pid_t *pid) {
   posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  sigset_t none, all;
   g_autofree char *name = g_strdup (NAME);
   char *argv[] = {name, NULL};
   char *environment[] = {NULL};
-  sigemptyset (&none);
-  sigfillset (&all);
   set_descriptors (&actions, ends);
-  posix_spawnattr_init (&attributes);
-  posix_spawnattr_setpgroup (&attributes, 0);
-  posix_spawnattr_setsigmask (&attributes, &none);
-  posix_spawnattr_setsigdefault (&attributes, &all);
-  posix_spawnattr_setflags (&attributes,
-                            POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  int rc = posix_spawn (pid, program, &actions, &attributes, argv, environment);
-  posix_spawnattr_destroy (&attributes);
+  int rc = cab_program_start (pid, program, &actions, argv, environment);
   posix_spawn_file_actions_destroy (&actions);
   return rc;
 }

@@ -5,7 +5,6 @@
 #include "cache/files.h"
 #include "client/error.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -63,15 +62,13 @@ static gboolean is_dots (const char *name) {
 
 /* Nothing in it, or what the top of a file system has. */
 static gboolean is_empty (int dirfd) {
-  int fd = openat (dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DIR *dir = fd < 0 ? NULL : fdopendir (fd);
-  gboolean empty = dir != NULL;
-  for (const struct dirent *item = dir != NULL ? readdir (dir) : NULL; item != NULL; item = readdir (dir))
+  DIR *dir = cab_dir_open (dirfd, ".");
+  if (dir == NULL)
+    return FALSE;
+  gboolean empty = TRUE;
+  for (const struct dirent *item = readdir (dir); item != NULL; item = readdir (dir))
     empty = empty && (is_dots (item->d_name) || strcmp (item->d_name, "lost+found") == 0);
-  if (dir != NULL)
-    closedir (dir);
-  else if (fd >= 0)
-    close (fd);
+  closedir (dir);
   return empty;
 }
 
@@ -109,13 +106,9 @@ static void remove_file (int dirfd, const char *name, const struct stat *st, Cab
 /* The last good lists and the sizes beside them: written whole and renamed, or appended to, so that who is about to read
  * or to write one is not disturbed. */
 static void remove_lists (int at, const char *name, guint depth, CabUpkeepReport *out) {
-  int fd = openat (at, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-  DIR *dir = fd < 0 ? NULL : fdopendir (fd);
-  if (dir == NULL) {
-    if (fd >= 0)
-      close (fd);
+  DIR *dir = cab_dir_open (at, name);
+  if (dir == NULL)
     return;
-  }
   for (const struct dirent *item = readdir (dir); item != NULL; item = readdir (dir)) {
     struct stat st;
     if (is_dots (item->d_name) || fstatat (dirfd (dir), item->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)

@@ -17,8 +17,6 @@ typedef struct CabFamily CabFamily;
 
 /* The family of that name ("driver"), or NULL. */
 const CabFamily *cab_family_find (const char *name);
-/* The names of all, NULL-terminated, static. */
-const char *const *cab_family_names (void);
 /* FALSE for families whose data are those of the whole account: the application of their scopes is the family's name
  * and is never sent. */
 gboolean cab_family_has_application (const CabFamily *family);

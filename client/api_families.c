@@ -142,18 +142,11 @@ static const CabFamily families[] = {
     },
 };
 
-static const char *const names[G_N_ELEMENTS (families) + 1] = {"driver", "desktop", "store", "ihvdriver",
-                                                               "hardware"};
-
 const CabFamily *cab_family_find (const char *name) {
   for (gsize i = 0; i < G_N_ELEMENTS (families); i++)
     if (g_strcmp0 (families[i].name, name) == 0)
       return &families[i];
   return NULL;
-}
-
-const char *const *cab_family_names (void) {
-  return names;
 }
 
 gboolean cab_family_has_application (const CabFamily *family) {

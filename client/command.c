@@ -2,6 +2,7 @@
 #include "client/command.h"
 
 #include "client/error.h"
+#include "client/program.h"
 #include "client/redact.h"
 #include "client/sync.h"
 #include "client/thread.h"
@@ -11,7 +12,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/pidfd.h>
@@ -52,23 +52,12 @@ static int spawn (CabCommand *self, const char *line, int output, int messages) 
   char *argv[] = {shell, flag, text, NULL};
   g_auto (GStrv) env = environment ();
   posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  sigset_t none, all;
-  sigemptyset (&none);
-  sigfillset (&all);
   posix_spawn_file_actions_init (&actions);
   posix_spawn_file_actions_addopen (&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2 (&actions, output, STDOUT_FILENO);
   posix_spawn_file_actions_adddup2 (&actions, messages, STDERR_FILENO);
   posix_spawn_file_actions_addclosefrom_np (&actions, STDERR_FILENO + 1);
-  posix_spawnattr_init (&attributes);
-  posix_spawnattr_setpgroup (&attributes, 0);
-  posix_spawnattr_setsigmask (&attributes, &none);
-  posix_spawnattr_setsigdefault (&attributes, &all);
-  posix_spawnattr_setflags (&attributes,
-                            POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  int rc = posix_spawn (&self->pid, shell, &actions, &attributes, argv, env);
-  posix_spawnattr_destroy (&attributes);
+  int rc = cab_program_start (&self->pid, shell, &actions, argv, env);
   posix_spawn_file_actions_destroy (&actions);
   g_free (shell);
   g_free (flag);

@@ -5,7 +5,8 @@
  * wrong; between two answers it is carried on by the boot clock, so that setting the local clock changes nothing.
  * A host that answers 429 gets no request from anyone until its pause is over (11.3).
  *
- * Threads: a table belongs to one.
+ * Threads: a table has no lock of its own.  One thread changes it, and looks at it as it likes; where others look too,
+ * it changes it, and they look, under a lock of whoever owns the table (`tables` in http_private.h).
  *
  * SPDX-License-Identifier: MIT
  */

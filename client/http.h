@@ -138,7 +138,6 @@ gint64 cab_request_heard (const CabRequest *self);
 /* Any thread. */
 void cab_request_cancel (CabRequest *self);
 void cab_request_set_priority (CabRequest *self, guint priority);
-CabRequest *cab_request_ref (CabRequest *self);
 void cab_request_unref (CabRequest *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabRequest, cab_request_unref)

@@ -23,7 +23,7 @@ static char **copy_all (const char *const *texts) {
   return (char **) g_ptr_array_steal (copy, NULL);
 }
 
-CabRequest *cab_request_ref (CabRequest *self) {
+static CabRequest *request_ref (CabRequest *self) {
   cab_ref_take (&self->refs);
   return self;
 }
@@ -219,7 +219,7 @@ CabRequest *cab_http_send (CabHttp *self, const CabRequestSpec *spec, const CabR
   request->link.data = request;
   request->all.data = request;
   request->ungiven.data = request;
-  cab_http_run (self, admit, cab_request_ref (request));
+  cab_http_run (self, admit, request_ref (request));
   return request;
 }
 
@@ -230,7 +230,7 @@ static void cancel (gpointer data) {
 }
 
 void cab_request_cancel (CabRequest *self) {
-  cab_http_run (self->http, cancel, cab_request_ref (self));
+  cab_http_run (self->http, cancel, request_ref (self));
 }
 
 static void raise_priority (gpointer data) {
@@ -244,7 +244,7 @@ static void lower_priority (gpointer data) {
 }
 
 void cab_request_set_priority (CabRequest *self, guint priority) {
-  cab_http_run (self->http, priority == 0 ? raise_priority : lower_priority, cab_request_ref (self));
+  cab_http_run (self->http, priority == 0 ? raise_priority : lower_priority, request_ref (self));
 }
 
 void cab_http_run (CabHttp *self, CabTimerFunc func, gpointer data) {
@@ -334,7 +334,7 @@ static void fail_running (CabHttp *self) {
   for (const GList *link = self->all.head; link != NULL; link = link->next) {
     CabRequest *request = link->data;
     if (request->state == STATE_RUNNING)
-      g_ptr_array_add (running, cab_request_ref (request));
+      g_ptr_array_add (running, request_ref (request));
   }
   for (guint i = 0; i < running->len; i++) {
     CabRequest *request = g_ptr_array_index (running, i);

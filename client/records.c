@@ -89,16 +89,6 @@ gboolean cab_records_find (const CabRecords *self, const char *id, gsize id_len,
   return FALSE;
 }
 
-const char *cab_records_field (const CabRecords *self, guint index, const char *name) {
-  g_assert (index < self->n_rows);
-  const CabRow *row = &self->rows[index];
-  const guint32 *shape = self->words + row->shape;
-  for (guint32 i = 0; i < shape[0]; i++)
-    if (strcmp (self->strings + shape[1 + i], name) == 0)
-      return self->strings + self->words[row->values + i];
-  return NULL;
-}
-
 void cab_records_foreach_field (const CabRecords *self, guint index, CabFieldFunc func, gpointer data) {
   g_assert (index < self->n_rows);
   const CabRow *row = &self->rows[index];

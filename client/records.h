@@ -47,8 +47,7 @@ char *cab_records_url (const CabRecords *self, guint index);
 /* @id need not be terminated.  FALSE if there is none; @index may be NULL. */
 gboolean cab_records_find (const CabRecords *self, const char *id, gsize id_len, guint *index);
 
-/* The other fields of a row, with the service's spelling and its values as text. */
-const char *cab_records_field (const CabRecords *self, guint index, const char *name);
+/* The other fields of a row, with the service's spelling and its values as text; they live as long as the snapshot. */
 typedef void (*CabFieldFunc) (gpointer data, const char *name, const char *value);
 void cab_records_foreach_field (const CabRecords *self, guint index, CabFieldFunc func, gpointer data);
 
@@ -82,6 +81,9 @@ gboolean cab_records_builder_add (CabRecordsBuilder *self, const CabRecord *reco
                                   const char *count_field);
 
 void cab_records_builder_skip (CabRecordsBuilder *self);
+
+/* Rows so far.  Tests compare it with what a page says that it added: nothing, where it was refused, and after the end
+ * there is no telling. */
 guint cab_records_builder_count (const CabRecordsBuilder *self);
 
 /* Frees the builder. */

@@ -6,7 +6,8 @@
  *
  * This comes on top of the pause that a host asks for (hosts.h), and holds for all of its requests, whoever sends them.
  *
- * Threads: a table belongs to one.
+ * Threads: a table has no lock of its own.  One thread changes it, and looks at it as it likes; where others look too,
+ * it changes it, and they look, under a lock of whoever owns the table (`tables` in http_private.h).
  *
  * SPDX-License-Identifier: MIT
  */

@@ -10,7 +10,7 @@
 
 #include "cache/upkeep.h"
 #include "fs/ctl-check.h"
-#include "fs/ctl-text.h"
+#include "fs/text.h"
 
 /* --- files -------------------------------------------------------------------------------------------------------- */
 
@@ -42,8 +42,8 @@ void cab_check_files (const CabConfig *config, CabReport *report) {
 
 static void report_space (const CabCacheOptions *options, const CabUpkeepLook *look, CabReport *report) {
   guint64 wanted = MAX (options->free_bytes, look->total_bytes / 100 * options->free_percent);
-  g_autofree char *space = cab_ctl_size (look->free_bytes);
-  g_autofree char *kept = cab_ctl_size (wanted);
+  g_autofree char *space = cab_text_size (look->free_bytes);
+  g_autofree char *kept = cab_text_size (wanted);
   if (look->free_bytes > wanted) {
     cab_report (report, CAB_STEP_OK, "cache space", "%s free, of which %s stay so (cache-free)", space, kept);
     return;

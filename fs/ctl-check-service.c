@@ -12,6 +12,7 @@
 #include "fs/ctl-advice.h"
 #include "fs/ctl-check.h"
 #include "fs/ctl-text.h"
+#include "fs/text.h"
 
 /* Enough to tell that bytes come, and what they are. */
 #define FIRST_BYTES 512
@@ -221,7 +222,7 @@ static gboolean check_bytes (Check *self, const CabScope *scope, const CabRecord
   answer_init (&answer);
   cab_transfer_unref (cab_blob_get (blob, 0, FIRST_BYTES, NULL, CAB_PRIORITY_READER, &sink, &answer));
   gboolean ok = answer_wait (&answer);
-  g_autofree char *size = cab_ctl_size (answer.size);
+  g_autofree char *size = cab_text_size (answer.size);
   if (ok)
     cab_report (self->report, CAB_STEP_OK, name, "the first %" G_GUINT64_FORMAT " of %s", answer.bytes, size);
   else

@@ -16,6 +16,7 @@
 #include "client/sync.h"
 #include "fs/ctl-mount.h"
 #include "fs/ctl-text.h"
+#include "fs/names.h"
 
 #define BUFFER                                                                                                 \
   ((gsize) 128 << 10) /* at a time: what the kernel asks a mount for, and often enough for a slow line */
@@ -27,8 +28,6 @@
 /* The last byte of a member is there a moment before the member is complete. */
 #define SETTLE_TRIES   40
 #define SETTLE_STEP_NS (25 * 1000 * 1000)
-
-#define OPEN_CAB ".cab.d"
 
 /* Ends a system call that waits; nothing else. */
 #define WAKE SIGUSR1
@@ -151,7 +150,7 @@ static void walk (CabFetch *self, const char *path) {
       continue;
     g_autofree char *name = g_build_filename (path, item->d_name, NULL);
     unsigned char kind = kind_of (dir, item);
-    if (kind == DT_DIR && !g_str_has_suffix (name, OPEN_CAB))
+    if (kind == DT_DIR && !g_str_has_suffix (name, CAB_NAME_OPEN))
       walk (self, name);
     else if (kind == DT_REG)
       add_file (self, name);

@@ -14,6 +14,7 @@
 #include "fs/ctl-screen.h"
 #include "fs/ctl-text.h"
 #include "fs/ctl.h"
+#include "fs/text.h"
 
 #define DRAW_MS 200
 #define STOP_MS 50 /* between two tries to wake threads that are to end */
@@ -44,7 +45,7 @@ typedef struct {
 
 static void take_outcome (Fetch *self, const CabFetchOutcome *outcome) {
   gboolean plain = !cab_screen_is_terminal (self->screen);
-  g_autofree char *size = cab_ctl_size (outcome->bytes);
+  g_autofree char *size = cab_text_size (outcome->bytes);
   switch (outcome->result) {
   case CAB_FETCH_CAME:
     self->came++;
@@ -108,8 +109,8 @@ static char *total_line (Fetch *self, const CabFetchLook *look, gint64 now_us) {
   guint done = self->came + self->cached + self->failed;
   gint64 rate = cab_rate_update (&self->rate, look->bytes, now_us);
   g_autofree char *bar = cab_ctl_bar (done, MAX (look->found, done), 22);
-  g_autofree char *bytes = cab_ctl_size (look->bytes);
-  g_autofree char *speed = rate >= 0 ? cab_ctl_size ((guint64) rate) : g_strdup ("?");
+  g_autofree char *bytes = cab_text_size (look->bytes);
+  g_autofree char *speed = rate >= 0 ? cab_text_size ((guint64) rate) : g_strdup ("?");
   g_autofree char *time = cab_ctl_duration ((guint64) (now_us - self->began_us) / G_USEC_PER_SEC);
   g_autofree char *failed = self->failed > 0 ? g_strdup_printf (", %u failed", self->failed) : g_strdup ("");
   return g_strdup_printf ("%s %u of %u%s files, %u cached already%s; %s, %s/s, %s", bar, done,
@@ -163,7 +164,7 @@ static void run (Fetch *self) {
 
 static void summarise (const Fetch *self) {
   guint files = self->came + self->cached + self->failed;
-  g_autofree char *bytes = cab_ctl_size (self->bytes);
+  g_autofree char *bytes = cab_text_size (self->bytes);
   g_autofree char *time =
       cab_ctl_duration ((guint64) (g_get_monotonic_time () - self->began_us) / G_USEC_PER_SEC);
   printf ("%u file%s: %u fetched (%s in %s), %u cached already, %u failed\n", files, files == 1 ? "" : "s",

@@ -63,16 +63,23 @@ mode_t cab_ctl_kind (const char *path) {
   return look (path, &found) ? found.stx_mode & S_IFMT : 0;
 }
 
-static char *refuse (const char *path, int number, GError **error) {
+gboolean cab_ctl_refuse (const char *path, int number, GError **error) {
   g_autofree char *name = cab_ctl_quote (path);
   if (number == ENOTCONN)
     g_set_error (error, CAB_ERROR, CAB_ERROR_FAILED,
                  "%s: its cabfs has ended and left the mount behind: fusermount3 -u '%s', then mount anew",
                  name, name);
-  else if (number == ENODATA || number == EOPNOTSUPP)
-    g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "%s: is in no mount of cabfs", name);
   else
     g_set_error (error, CAB_ERROR, CAB_ERROR_FAILED, "%s: %s", name, g_strerror (number));
+  return FALSE;
+}
+
+static char *refuse (const char *path, int number, GError **error) {
+  g_autofree char *name = cab_ctl_quote (path);
+  if (number == ENODATA || number == EOPNOTSUPP)
+    g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "%s: is in no mount of cabfs", name);
+  else
+    cab_ctl_refuse (path, number, error);
   return NULL;
 }
 

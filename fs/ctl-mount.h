@@ -18,6 +18,10 @@ mode_t cab_ctl_kind (const char *path);
  * it is elsewhere, or the mount is dead, with what to do then. */
 char *cab_ctl_mount_of (const char *path, GError **error);
 
+/* The error of a call for @path that failed with errno @number: a line that begins with the path, and says what to do
+ * where the mount is dead.  Always FALSE. */
+gboolean cab_ctl_refuse (const char *path, int number, GError **error);
+
 /* user.cabfs.@name of @path as text that may be printed; NULL if there is none. */
 char *cab_ctl_attribute (const char *path, const char *name);
 

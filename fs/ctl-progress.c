@@ -2,6 +2,7 @@
 #include "fs/ctl-progress.h"
 
 #include "fs/ctl-text.h"
+#include "fs/text.h"
 
 #define BAR_WIDTH  22
 #define NAME_LEAST 24 /* columns; with less the bar goes */
@@ -16,14 +17,14 @@
 
 static char *numbers (const CabProgress *progress) {
   GString *text = g_string_new (NULL);
-  g_autofree char *size = cab_ctl_size (progress->size >= 0 ? (guint64) progress->size : progress->have);
+  g_autofree char *size = cab_text_size (progress->size >= 0 ? (guint64) progress->size : progress->have);
   if (progress->size > 0)
     g_string_append_printf (text, "%3u%%  ",
                             (guint) (100.0 * (double) progress->have / (double) progress->size));
   else
     g_string_append (text, progress->size == 0 ? "100%  " : "      ");
   g_string_append_printf (text, "%10s", size);
-  g_autofree char *rate = progress->rate >= 0 ? cab_ctl_size ((guint64) progress->rate) : NULL;
+  g_autofree char *rate = progress->rate >= 0 ? cab_text_size ((guint64) progress->rate) : NULL;
   g_autofree char *speed = rate != NULL ? g_strconcat (rate, "/s", NULL) : g_strdup ("");
   g_autofree char *left = progress->left_s >= 0 ? cab_ctl_duration ((guint64) progress->left_s) : g_strdup ("");
   g_string_append_printf (text, "  %12s  %7s", speed, left);

@@ -5,6 +5,7 @@
 #include "fs/config.h"
 #include "fs/ctl-text.h"
 #include "fs/ctl.h"
+#include "fs/text.h"
 
 static void add_count (GString *text, guint n, const char *what) {
   if (n > 0)
@@ -13,7 +14,7 @@ static void add_count (GString *text, guint n, const char *what) {
 
 static void print_report (const char *dir, const CabUpkeepReport *report) {
   g_autoptr (GString) counts = g_string_new (NULL);
-  g_autofree char *bytes = cab_ctl_size (report->bytes);
+  g_autofree char *bytes = cab_text_size (report->bytes);
   g_autofree char *place = cab_ctl_quote (dir);
   add_count (counts, report->cabs, "CAB");
   add_count (counts, report->members, "member");

@@ -12,13 +12,12 @@
 #include "fs/ctl-text.h"
 #include "fs/ctl.h"
 #include "fs/ioctl.h"
-
-#define OPEN_CAB ".cab.d"
+#include "fs/names.h"
 
 /* Where the component that is an open CAB begins, in a path without symbolic links; NULL if there is none. */
 static char *find_open_cab (char *path) {
-  for (char *p = path; (p = strstr (p, OPEN_CAB)) != NULL; p++)
-    if (p[strlen (OPEN_CAB)] == '\0' || p[strlen (OPEN_CAB)] == '/') {
+  for (char *p = path; (p = strstr (p, CAB_NAME_OPEN)) != NULL; p++)
+    if (p[strlen (CAB_NAME_OPEN)] == '\0' || p[strlen (CAB_NAME_OPEN)] == '/') {
       while (*p != '/')
         p--;
       return p;

@@ -3,14 +3,7 @@
 
 #include "fs/ctl-progress.h"
 #include "fs/ctl-text.h"
-
-static void add (GPtrArray *lines, const char *format, ...) G_GNUC_PRINTF (2, 3);
-static void add (GPtrArray *lines, const char *format, ...) {
-  va_list args;
-  va_start (args, format);
-  g_ptr_array_add (lines, g_strdup_vprintf (format, args));
-  va_end (args);
-}
+#include "fs/text.h"
 
 /* --- members ------------------------------------------------------------------------------------------------------ */
 
@@ -31,7 +24,7 @@ static gint64 number_of (json_t *object, const char *key) {
 
 static char *size_of (json_t *object, const char *key) {
   gint64 bytes = number_of (object, key);
-  return bytes >= 0 ? cab_ctl_size ((guint64) bytes) : g_strdup ("?");
+  return bytes >= 0 ? cab_text_size ((guint64) bytes) : g_strdup ("?");
 }
 
 /* --- parts -------------------------------------------------------------------------------------------------------- */
@@ -41,13 +34,13 @@ static void add_head (GPtrArray *lines, json_t *status) {
   g_autofree char *version = text_of (status, "version");
   g_autofree char *pid = text_of (status, "pid");
   g_autofree char *started = text_of (status, "started");
-  add (lines, "%s: cabfs %s, process %s, since %s", account, version, pid, started);
+  cab_text_add_line (lines, "%s: cabfs %s, process %s, since %s", account, version, pid, started);
 }
 
 static void add_downloads (GPtrArray *lines, json_t *downloads, guint width) {
   size_t i;
   json_t *entry;
-  add (lines, "Downloads: %zu", json_array_size (downloads));
+  cab_text_add_line (lines, "Downloads: %zu", json_array_size (downloads));
   json_array_foreach (downloads, i, entry) {
     g_autofree char *path = text_of (entry, "path");
     gint64 have = number_of (entry, "cached");
@@ -57,7 +50,7 @@ static void add_downloads (GPtrArray *lines, json_t *downloads, guint width) {
                                   .rate = number_of (entry, "rate"),
                                   .left_s = number_of (entry, "secondsLeft")};
     g_autofree char *line = cab_progress_line (&progress, width > 3 ? width - 3 : width);
-    add (lines, "  %s", line);
+    cab_text_add_line (lines, "  %s", line);
   }
 }
 
@@ -74,15 +67,16 @@ static void add_cache (GPtrArray *lines, json_t *cache) {
   g_autofree char *bytes = size_of (cache, "bytes");
   g_autofree char *most = size_of (cache, "limit");
   g_autofree char *gone = size_of (cache, "evictedBytes");
-  add (lines, "Cache: %s%s%s in %" G_GINT64_FORMAT " %s, %s", bytes, limit > 0 ? " of " : "",
-       limit > 0 ? most : "", MAX (files, 0), files_of (files), directory);
+  cab_text_add_line (lines, "Cache: %s%s%s in %" G_GINT64_FORMAT " %s, %s", bytes, limit > 0 ? " of " : "",
+                     limit > 0 ? most : "", MAX (files, 0), files_of (files), directory);
   if (evicted > 0)
-    add (lines, "  %" G_GINT64_FORMAT " %s (%s) removed, expired or for want of room", evicted,
-         files_of (evicted), gone);
+    cab_text_add_line (lines, "  %" G_GINT64_FORMAT " %s (%s) removed, expired or for want of room", evicted,
+                       files_of (evicted), gone);
   if (damaged > 0)
-    add (lines, "  %" G_GINT64_FORMAT " damaged %s, to be fetched again", damaged, files_of (damaged));
+    cab_text_add_line (lines, "  %" G_GINT64_FORMAT " damaged %s, to be fetched again", damaged,
+                       files_of (damaged));
   if (!cab_json_get_bool (cache, "writable", TRUE))
-    add (lines, "  it cannot be written: nothing is kept");
+    cab_text_add_line (lines, "  it cannot be written: nothing is kept");
 }
 
 static void add_bytes (GPtrArray *lines, json_t *bytes) {
@@ -90,7 +84,7 @@ static void add_bytes (GPtrArray *lines, json_t *bytes) {
     return;
   g_autofree char *downloaded = size_of (bytes, "downloaded");
   g_autofree char *served = size_of (bytes, "served");
-  add (lines, "Bytes: %s downloaded, %s served", downloaded, served);
+  cab_text_add_line (lines, "Bytes: %s downloaded, %s served", downloaded, served);
 }
 
 static void add_requests (GPtrArray *lines, json_t *requests) {
@@ -107,14 +101,14 @@ static void add_requests (GPtrArray *lines, json_t *requests) {
       g_string_append_printf (text, " (%" G_GINT64_FORMAT " failed)", failed);
   }
   if (text->len > 0)
-    add (lines, "Requests: %s", text->str);
+    cab_text_add_line (lines, "Requests: %s", text->str);
 }
 
 static void add_hosts (GPtrArray *lines, json_t *hosts) {
   size_t i;
   json_t *entry;
   if (json_array_size (hosts) > 0)
-    add (lines, "Hosts:");
+    cab_text_add_line (lines, "Hosts:");
   json_array_foreach (hosts, i, entry) {
     gint64 paused = number_of (entry, "pausedSeconds");
     g_autofree char *host = text_of (entry, "host");
@@ -122,8 +116,8 @@ static void add_hosts (GPtrArray *lines, json_t *hosts) {
     g_autofree char *open = text_of (entry, "connections");
     g_autofree char *most = text_of (entry, "parallel");
     g_autofree char *pause = paused > 0 ? cab_ctl_duration ((guint64) paused) : NULL;
-    add (lines, "  %s%s%s: %s of %s connections%s%s", host, use[0] != '\0' ? ", " : "", use, open, most,
-         pause != NULL ? ", it asked for a pause: " : "", pause != NULL ? pause : "");
+    cab_text_add_line (lines, "  %s%s%s: %s of %s connections%s%s", host, use[0] != '\0' ? ", " : "", use, open,
+                       most, pause != NULL ? ", it asked for a pause: " : "", pause != NULL ? pause : "");
   }
 }
 
@@ -137,7 +131,7 @@ static void add_errors (GPtrArray *lines, json_t *errors) {
   size_t i;
   json_t *entry;
   if (json_array_size (errors) > 0)
-    add (lines, "Last errors:");
+    cab_text_add_line (lines, "Last errors:");
   json_array_foreach (errors, i, entry) {
     g_autoptr (GString) text = g_string_new ("  ");
     gint64 status = number_of (entry, "status");
@@ -150,7 +144,7 @@ static void add_errors (GPtrArray *lines, json_t *errors) {
     append_known (text, " ", text_of (entry, "code"), "");
     append_known (text, ": ", text_of (entry, "message"), "");
     append_known (text, " (correlation id ", text_of (entry, "correlationId"), ")");
-    add (lines, "%s", text->str);
+    cab_text_add_line (lines, "%s", text->str);
   }
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "client/error.h"
+#include "fs/ctl-mount.h"
 #include "fs/ctl-screen.h"
 #include "fs/ctl-status-view.h"
 #include "fs/ctl-text.h"
@@ -29,16 +30,12 @@ typedef struct {
 /* --- reading ------------------------------------------------------------------------------------------------------ */
 
 static gboolean complain_of_open (const Watch *self, int number, GError **error) {
-  g_autofree char *name = cab_ctl_quote (self->command->paths[0]);
-  if (number == ENOTCONN)
-    g_set_error (error, CAB_ERROR, CAB_ERROR_FAILED,
-                 "%s: its cabfs has ended and left the mount behind: fusermount3 -u '%s', then mount anew",
-                 name, name);
-  else if (number == ENOENT || number == ENOTDIR)
-    g_set_error (error, CAB_ERROR, CAB_ERROR_NOT_FOUND,
-                 "%s: is no mount point of cabfs, or nothing is mounted there", name);
-  else
-    g_set_error (error, CAB_ERROR, CAB_ERROR_FAILED, "%s: %s", name, g_strerror (number));
+  const char *path = self->command->paths[0];
+  if (number != ENOENT && number != ENOTDIR)
+    return cab_ctl_refuse (path, number, error);
+  g_autofree char *name = cab_ctl_quote (path);
+  g_set_error (error, CAB_ERROR, CAB_ERROR_NOT_FOUND,
+               "%s: is no mount point of cabfs, or nothing is mounted there", name);
   return FALSE;
 }
 

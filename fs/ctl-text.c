@@ -44,17 +44,6 @@ char *cab_ctl_quote (const char *name) {
   return g_string_free (text, FALSE);
 }
 
-char *cab_ctl_size (guint64 bytes) {
-  static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-  if (bytes < 1024)
-    return g_strdup_printf ("%" G_GUINT64_FORMAT " B", bytes);
-  double value = (double) bytes / 1024;
-  guint unit = 0;
-  for (; value >= 1023.95 && unit + 1 < G_N_ELEMENTS (units); unit++)
-    value /= 1024;
-  return g_strdup_printf ("%.1f %s", value, units[unit]);
-}
-
 char *cab_ctl_duration (guint64 seconds) {
   guint64 hours = seconds / 3600;
   guint minutes = (guint) (seconds / 60 % 60), rest = (guint) (seconds % 60);

@@ -1,4 +1,4 @@
-/* ctl-text.h - how cabfsctl writes names, sizes and times, for people.  Pure, but for the character set of the locale.
+/* ctl-text.h - how cabfsctl writes names and times, for people.  Pure, but for the character set of the locale.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,9 +10,6 @@
 /* @name as it may be printed: control characters, bytes that are no text, a backslash, and what the terminal's
  * character set has not, as "\n", "\t", "\\", or "\ooo" for each byte. */
 char *cab_ctl_quote (const char *name);
-
-/* "6406 B", "1.5 MiB". */
-char *cab_ctl_size (guint64 bytes);
 
 /* "0:07", "1:02:03". */
 char *cab_ctl_duration (guint64 seconds);

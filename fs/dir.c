@@ -120,18 +120,22 @@ guint cab_dir_count (const CabDir *self) {
   return self->count;
 }
 
+CabNodeSeed cab_dir_cab_seed (CabNodeKind kind, const char *name, const CabRecord *record) {
+  return (CabNodeSeed){.kind = kind,
+                       .name = name,
+                       .date = record->date,
+                       .expires = record->expires,
+                       .downloadable = record->downloadable};
+}
+
 static void cab_entry (const CabDir *self, guint index, char name[CAB_NAME_SIZE], CabNodeSeed *seed) {
   gboolean open = self->open && index % 2 == 1;
   guint row = self->open ? index / 2 : index;
   CabRecord record;
   cab_records_get (self->records, self->shown != NULL ? g_array_index (self->shown, guint, row) : row, &record);
   /* Ids are at most 128 bytes. */
-  g_snprintf (name, CAB_NAME_SIZE, "%s.cab%s", record.id, open ? CAB_NAME_OPEN : "");
-  *seed = (CabNodeSeed){.kind = open ? CAB_NODE_OPEN : CAB_NODE_CAB,
-                        .name = name,
-                        .date = record.date,
-                        .expires = record.expires,
-                        .downloadable = record.downloadable};
+  g_snprintf (name, CAB_NAME_SIZE, "%s%s", record.id, open ? CAB_NAME_OPEN : CAB_NAME_CAB);
+  *seed = cab_dir_cab_seed (open ? CAB_NODE_OPEN : CAB_NODE_CAB, name, &record);
 }
 
 CabNodeSeed cab_dir_folder_seed (const CabNode *cab, const char *name) {
@@ -175,6 +179,17 @@ void cab_dir_entry (const CabDir *self, guint index, char name[CAB_NAME_SIZE], C
   } else {
     member_entry (self, index, name, seed);
   }
+}
+
+char **cab_dir_ids (const CabRecords *records) {
+  guint n = cab_records_count (records);
+  char **ids = g_new0 (char *, n + 1);
+  for (guint i = 0; i < n; i++) {
+    CabRecord record;
+    cab_records_get (records, i, &record);
+    ids[i] = g_strdup (record.id);
+  }
+  return ids;
 }
 
 char **cab_dir_merge (char **a, char **b) {

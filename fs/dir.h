@@ -38,11 +38,17 @@ guint cab_dir_count (const CabDir *self);
 /* Name and seed of entry @index < count: @seed->name points into @name or the snapshot. */
 void cab_dir_entry (const CabDir *self, guint index, char name[CAB_NAME_SIZE], CabNodeSeed *seed);
 
+/* The seed of a CAB, or of its open CAB, as @kind says. */
+CabNodeSeed cab_dir_cab_seed (CabNodeKind kind, const char *name, const CabRecord *record);
+
 /* The seed of member @entry of the open CAB @cab. */
 CabNodeSeed cab_dir_member_seed (const CabNode *cab, const char *name, const CabMemberEntry *entry);
 
 /* The seed of folder @name in the open CAB @cab. */
 CabNodeSeed cab_dir_folder_seed (const CabNode *cab, const char *name);
+
+/* The ids of @records, sorted as these are. */
+char **cab_dir_ids (const CabRecords *records);
 
 /* Union of the two sorted lists, without duplicates; both are freed. */
 char **cab_dir_merge (char **a, char **b);

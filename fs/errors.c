@@ -104,11 +104,6 @@ void cab_errors_add (CabErrors *self, gint64 now, const char *operation, const c
   cab_failure_free (oldest);
 }
 
-guint64 cab_errors_count (CabErrors *self) {
-  CAB_LOCK_SCOPE (&self->lock);
-  return self->count;
-}
-
 /* The one that was noted as the @age-th last, or NULL. */
 static CabFailure *get_locked (const CabErrors *self, guint age) {
   return age < MIN (self->count, CAB_ERRORS_KEPT) ? self->kept[(self->count - 1 - age) % CAB_ERRORS_KEPT]

@@ -52,9 +52,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabErrors, cab_errors_free)
 void cab_errors_add (CabErrors *self, gint64 now, const char *operation, const char *path, int number,
                      const GError *error);
 
-/* How many there have been since the start. */
-guint64 cab_errors_count (CabErrors *self);
-
 typedef void (*CabFailureFunc) (gpointer data, const CabFailure *failure);
 
 /* The last CAB_ERRORS_SHOWN, the newest first, as they were when it began.  No lock is held during @func. */

@@ -64,8 +64,7 @@ static char *name_of (const List *list, guint row, gboolean open) {
   cab_records_get (list->records, row, &record);
   if (list->scope->failure == NULL)
     return g_strdup (record.id);
-  g_autofree char *cab = cab_name_from_cab (record.id);
-  return g_strconcat (cab, open ? CAB_NAME_OPEN : NULL, NULL);
+  return g_strconcat (record.id, open ? CAB_NAME_OPEN : CAB_NAME_CAB, NULL);
 }
 
 static void add (GArray *index, const List *list, Entry entry) {

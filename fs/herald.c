@@ -11,7 +11,7 @@
 #include "client/metrics.h"
 #include "client/sync.h"
 #include "client/thread.h"
-#include "fs/snapshot.h"
+#include "fs/text.h"
 
 #define PERIOD_US G_USEC_PER_SEC
 
@@ -38,7 +38,7 @@ struct CabHerald {
 /* --- what is told ------------------------------------------------------------------------------------------- */
 
 static char *idle_line (const CabHerald *self) {
-  g_autofree char *bytes = cab_snapshot_size (cab_metric_get (CAB_METRIC_BYTES_RECEIVED));
+  g_autofree char *bytes = cab_text_size (cab_metric_get (CAB_METRIC_BYTES_RECEIVED));
   return g_strdup_printf ("Idle, %s downloaded; %s", bytes, self->idle);
 }
 
@@ -115,12 +115,17 @@ CabHerald *cab_herald_new (const CabSdNotify *notify, CabFs *fs, const char *idl
   return NULL;
 }
 
+void cab_herald_stop (CabHerald *self) {
+  if (atomic_exchange (&self->ending, TRUE))
+    return;
+  eventfd_write (self->fd, 1);
+  pthread_join (self->thread, NULL);
+}
+
 void cab_herald_free (CabHerald *self) {
   if (self == NULL)
     return;
-  atomic_store (&self->ending, TRUE);
-  eventfd_write (self->fd, 1);
-  pthread_join (self->thread, NULL);
+  cab_herald_stop (self);
   free_members (self);
 }
 

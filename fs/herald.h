@@ -20,6 +20,9 @@ typedef struct CabHerald CabHerald;
  * there is no thread to be had. */
 CabHerald *cab_herald_new (const CabSdNotify *notify, CabFs *fs, const char *idle, GError **error);
 
+/* When it returns nothing is said any more; the calls below may still come.  Twice does no harm. */
+void cab_herald_stop (CabHerald *self);
+
 /* Nobody calls the others any more. */
 void cab_herald_free (CabHerald *self);
 

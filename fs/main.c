@@ -98,6 +98,7 @@ static int serve (Parts *parts) {
     return complain (error, EXIT_CANNOT);
   cab_cache_begin (parts->cache);
   gboolean ok = cab_session_run (parts->session, &error);
+  cab_herald_stop (parts->herald); /* what it would tell now would take the place of the line below */
   cab_sdnotify_stopping (parts->notify, ok ? "Unmounting" : error->message);
   if (ok)
     return EXIT_SUCCESS;

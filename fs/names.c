@@ -12,8 +12,6 @@ enum {
   ID_MAX = 128, /* api-contract.md 1.1 */
 };
 
-#define SUFFIX ".cab"
-
 typedef gboolean (*CharTest) (char c);
 
 static gboolean is_digit (char c) {
@@ -59,7 +57,7 @@ gboolean cab_name_is_failure (const char *name) {
 }
 
 char *cab_name_from_cab (const char *id) {
-  return g_strconcat (id, SUFFIX, NULL);
+  return g_strconcat (id, CAB_NAME_CAB, NULL);
 }
 
 static gboolean split (const char *name, const char *suffix, gsize *id_len) {
@@ -73,11 +71,11 @@ static gboolean split (const char *name, const char *suffix, gsize *id_len) {
 }
 
 gboolean cab_name_to_cab (const char *name, gsize *id_len) {
-  return split (name, SUFFIX, id_len);
+  return split (name, CAB_NAME_CAB, id_len);
 }
 
 gboolean cab_name_to_open (const char *name, gsize *id_len) {
-  return split (name, SUFFIX CAB_NAME_OPEN, id_len);
+  return split (name, CAB_NAME_OPEN, id_len);
 }
 
 /* FNV-1a leaves the high bits of short, similar names alike; the multiplications at the end spread every bit over

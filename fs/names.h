@@ -19,15 +19,16 @@ gboolean cab_name_is_store (const char *name);
 /* 16 to 64 of [0-9A-Za-z-], at least one of them a digit. */
 gboolean cab_name_is_failure (const char *name);
 
+/* What follows the id in the name of a CAB, and in that of its directory, the open CAB. */
+#define CAB_NAME_CAB  ".cab"
+#define CAB_NAME_OPEN ".cab.d"
+
 /* "<id>.cab" of a CAB's id. */
 char *cab_name_from_cab (const char *id);
 
 /* The inverse: TRUE and the length of the id at the head of @name, where that is a safe id followed by ".cab".
  * Says nothing of whether there is such a CAB. */
 gboolean cab_name_to_cab (const char *name, gsize *id_len);
-
-/* "<id>.cab.d", the open CAB of "<id>.cab". */
-#define CAB_NAME_OPEN ".d"
 
 /* As cab_name_to_cab(), of an open CAB. */
 gboolean cab_name_to_open (const char *name, gsize *id_len);

@@ -82,20 +82,9 @@ static void open_root (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, C
   cab_products_ask (fs->products, reach, on_products, call);
 }
 
-static char **ids_of (CabRecords *records) {
-  guint n = cab_records_count (records);
-  char **ids = g_new0 (char *, n + 1);
-  for (guint i = 0; i < n; i++) {
-    CabRecord record;
-    cab_records_get (records, i, &record);
-    ids[i] = g_strdup (record.id);
-  }
-  return ids;
-}
-
 /* What the service lists and what was reached by name. */
 static CabDir *open_application (CabFs *fs, CabNode *node, CabRecords *records) {
-  char **listed = records != NULL ? ids_of (records) : g_new0 (char *, 1);
+  char **listed = records != NULL ? cab_dir_ids (records) : g_new0 (char *, 1);
   return cab_dir_new_names (node, cab_dir_merge (listed, cab_reached_list (fs->reached, node->name)));
 }
 

@@ -37,11 +37,7 @@ static gboolean cab_seed (CabFs *fs, CabNode *failure, const char *name, CabNode
     return FALSE;
   CabRecord record;
   cab_records_get (records, index, &record);
-  *seed = (CabNodeSeed){.kind = open ? CAB_NODE_OPEN : CAB_NODE_CAB,
-                        .name = name,
-                        .date = record.date,
-                        .expires = record.expires,
-                        .downloadable = record.downloadable};
+  *seed = cab_dir_cab_seed (open ? CAB_NODE_OPEN : CAB_NODE_CAB, name, &record);
   return record.downloadable || !options->hide_undownloadable;
 }
 

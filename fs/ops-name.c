@@ -179,11 +179,7 @@ static void reply_cab (CabFs *fs, fuse_req_t req, CabNode *failure, const char *
     cab_reply_missing (fs, req, failure, name, CAB_ABSENT_S);
     return;
   }
-  CabNodeSeed seed = {.kind = kind,
-                      .name = name,
-                      .date = record.date,
-                      .expires = record.expires,
-                      .downloadable = record.downloadable};
+  CabNodeSeed seed = cab_dir_cab_seed (kind, name, &record);
   cab_reply_node (fs, req, failure, &seed);
 }
 

@@ -149,23 +149,12 @@ void cab_products_retry (CabProducts *self) {
 
 /* --- what is known ------------------------------------------------------------------------------------------ */
 
-static char **ids_of (const CabRecords *records) {
-  guint n = cab_records_count (records);
-  char **ids = g_new0 (char *, n + 1);
-  for (guint i = 0; i < n; i++) {
-    CabRecord record;
-    cab_records_get (records, i, &record);
-    ids[i] = g_strdup (record.id);
-  }
-  return ids;
-}
-
 char **cab_products_list (CabProducts *self) {
   char **ids = g_new0 (char *, 1);
   CAB_LOCK_SCOPE (&self->lock);
   for (guint i = 0; i < N_LISTS; i++)
     if (self->lists[i].records != NULL)
-      ids = cab_dir_merge (ids, ids_of (self->lists[i].records));
+      ids = cab_dir_merge (ids, cab_dir_ids (self->lists[i].records));
   return ids;
 }
 

@@ -3,6 +3,7 @@
 
 #include "client/times.h"
 #include "fs/names.h"
+#include "fs/text.h"
 
 void cab_snapshot_clear (CabSnapshot *self) {
   g_clear_pointer (&self->downloads, g_array_unref);
@@ -22,38 +23,6 @@ gint64 cab_snapshot_seconds_left (const CabDownload *download) {
   return (gint64) ((left + download->rate - 1) / download->rate);
 }
 
-/* --- sizes -------------------------------------------------------------------------------------------------- */
-
-static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-
-/* The largest in which it is not less than 1, when it is rounded. */
-static guint unit_of (guint64 bytes) {
-  guint unit = 0;
-  while (unit + 1 < G_N_ELEMENTS (units) && bytes >= (((guint64) 2047 << (10 * unit)) + 1) / 2) /* 1023.5 */
-    unit++;
-  return unit;
-}
-
-/* In a unit of its own or another's, with a tenth where there is but one digit before. */
-static char *number_in (guint64 bytes, guint unit) {
-  double number = (double) bytes / (double) ((guint64) 1 << (10 * unit));
-  return g_strdup_printf (unit > 0 && number > 0 && number < 9.95 ? "%.1f" : "%.0f", number);
-}
-
-char *cab_snapshot_size (guint64 bytes) {
-  guint unit = unit_of (bytes);
-  g_autofree char *number = number_in (bytes, unit);
-  return g_strdup_printf ("%s %s", number, bytes == 1 ? "byte" : units[unit]);
-}
-
-/* "120 of 384 MiB". */
-static char *part_of (guint64 bytes, guint64 all) {
-  guint unit = unit_of (all);
-  g_autofree char *some = number_in (bytes, unit);
-  g_autofree char *whole = number_in (all, unit);
-  return g_strdup_printf ("%s of %s %s", some, whole, units[unit]);
-}
-
 /* --- one line ----------------------------------------------------------------------------------------------- */
 
 char *cab_snapshot_headline (const GArray *downloads) {
@@ -67,8 +36,8 @@ char *cab_snapshot_headline (const GArray *downloads) {
     rate += download->rate;
   }
   g_autoptr (GString) line = g_string_new (NULL);
-  g_autofree char *part = part_of (cached, size);
-  g_autofree char *speed = cab_snapshot_size (rate);
+  g_autofree char *part = cab_text_part (cached, size);
+  g_autofree char *speed = cab_text_size (rate);
   g_string_printf (line, "Reading %u CAB%s", downloads->len, downloads->len > 1 ? "s" : "");
   if (size > 0)
     g_string_append_printf (line, ", %s", part);
@@ -81,39 +50,31 @@ char *cab_snapshot_headline (const GArray *downloads) {
 
 /* --- the log ------------------------------------------------------------------------------------------------ */
 
-static void add (GPtrArray *lines, const char *format, ...) G_GNUC_PRINTF (2, 3);
-static void add (GPtrArray *lines, const char *format, ...) {
-  va_list args;
-  va_start (args, format);
-  g_ptr_array_add (lines, g_strdup_vprintf (format, args));
-  va_end (args);
-}
-
 static void add_downloads (GPtrArray *lines, const GArray *downloads) {
   for (guint i = 0; i < downloads->len; i++) {
     const CabDownload *download = &g_array_index (downloads, CabDownload, i);
     g_autofree char *path = cab_snapshot_path (download);
     g_autofree char *part =
-        download->has_size ? part_of (download->cached, download->size) : g_strdup ("size not known yet");
-    g_autofree char *speed = cab_snapshot_size (download->rate);
+        download->has_size ? cab_text_part (download->cached, download->size) : g_strdup ("size not known yet");
+    g_autofree char *speed = cab_text_size (download->rate);
     gint64 left = cab_snapshot_seconds_left (download);
     g_autofree char *time = left < 0 ? g_strdup ("") : g_strdup_printf (", %" G_GINT64_FORMAT " s left", left);
-    add (lines, "download %s: %s, %s/s%s; %u waiting, %u ranges under way", path, part, speed, time,
-         download->readers, download->connections);
+    cab_text_add_line (lines, "download %s: %s, %s/s%s; %u waiting, %u ranges under way", path, part, speed,
+                       time, download->readers, download->connections);
   }
 }
 
 static void add_cache (GPtrArray *lines, const CabSnapshot *self) {
   const CabCacheState *cache = &self->cache;
-  g_autofree char *used = cache->known ? cab_snapshot_size (cache->bytes) : g_strdup ("not counted yet");
-  g_autofree char *limit = cache->limit > 0 ? cab_snapshot_size (cache->limit) : g_strdup ("any");
-  g_autofree char *evicted = cab_snapshot_size (self->metrics[CAB_METRIC_BYTES_EVICTED]);
-  add (lines,
-       "cache %s: %s of %s, %" G_GUINT64_FORMAT " files; %" G_GUINT64_FORMAT " removed (%s), %" G_GUINT64_FORMAT
-       " damaged%s%s",
-       cache->dir, used, limit, cache->files, self->metrics[CAB_METRIC_CABS_EVICTED], evicted,
-       self->metrics[CAB_METRIC_CACHE_DAMAGED], cache->full ? "; full" : "",
-       cache->writable ? "" : "; not writable");
+  g_autofree char *used = cache->known ? cab_text_size (cache->bytes) : g_strdup ("not counted yet");
+  g_autofree char *limit = cache->limit > 0 ? cab_text_size (cache->limit) : g_strdup ("any");
+  g_autofree char *evicted = cab_text_size (self->metrics[CAB_METRIC_BYTES_EVICTED]);
+  cab_text_add_line (lines,
+                     "cache %s: %s of %s, %" G_GUINT64_FORMAT " files; %" G_GUINT64_FORMAT
+                     " removed (%s), %" G_GUINT64_FORMAT " damaged%s%s",
+                     cache->dir, used, limit, cache->files, self->metrics[CAB_METRIC_CABS_EVICTED], evicted,
+                     self->metrics[CAB_METRIC_CACHE_DAMAGED], cache->full ? "; full" : "",
+                     cache->writable ? "" : "; not writable");
 }
 
 static void add_requests (GPtrArray *lines, const CabSnapshot *self) {
@@ -129,8 +90,9 @@ static void add_hosts (GPtrArray *lines, const CabSnapshot *self) {
   for (guint i = 0; i < self->hosts->len; i++) {
     const CabHostState *host = &g_array_index (self->hosts, CabHostState, i);
     gint64 pause_ms = MAX (host->paused_until_us - self->now_us, 0) / 1000;
-    add (lines, "host %s, %s: %u of %u connections, paused for %" G_GINT64_FORMAT ".%" G_GINT64_FORMAT " s",
-         host->host, host->use, host->connections, host->parallel, pause_ms / 1000, pause_ms % 1000 / 100);
+    cab_text_add_line (
+        lines, "host %s, %s: %u of %u connections, paused for %" G_GINT64_FORMAT ".%" G_GINT64_FORMAT " s",
+        host->host, host->use, host->connections, host->parallel, pause_ms / 1000, pause_ms % 1000 / 100);
   }
 }
 
@@ -138,21 +100,22 @@ static void add_failures (GPtrArray *lines, const GPtrArray *failures) {
   for (guint i = 0; i < failures->len; i++) {
     const CabFailure *failure = g_ptr_array_index (failures, i);
     g_autofree char *when = cab_time_format_iso (failure->time);
-    add (lines, "error %s %s %s: %s (%s)", when, failure->operation, failure->path, failure->message,
-         failure->name);
+    cab_text_add_line (lines, "error %s %s %s: %s (%s)", when, failure->operation, failure->path,
+                       failure->message, failure->name);
   }
 }
 
 char **cab_snapshot_lines (const CabSnapshot *self) {
   GPtrArray *lines = g_ptr_array_new ();
   g_autofree char *started = cab_time_format_iso (self->started);
-  g_autofree char *received = cab_snapshot_size (self->metrics[CAB_METRIC_BYTES_RECEIVED]);
-  g_autofree char *served = cab_snapshot_size (self->metrics[CAB_METRIC_BYTES_SERVED]);
-  add (lines,
-       "cabfs %s, account %s, since %s: %u downloads, %u requests waiting, %u files open, %" G_GUINT64_FORMAT
-       " entries known; %s downloaded, %s served",
-       CABFS_VERSION, self->account, started, self->downloads->len, self->waiting, self->open_files,
-       self->entries, received, served);
+  g_autofree char *received = cab_text_size (self->metrics[CAB_METRIC_BYTES_RECEIVED]);
+  g_autofree char *served = cab_text_size (self->metrics[CAB_METRIC_BYTES_SERVED]);
+  cab_text_add_line (
+      lines,
+      "cabfs %s, account %s, since %s: %u downloads, %u requests waiting, %u files open, %" G_GUINT64_FORMAT
+      " entries known; %s downloaded, %s served",
+      CABFS_VERSION, self->account, started, self->downloads->len, self->waiting, self->open_files,
+      self->entries, received, served);
   add_downloads (lines, self->downloads);
   add_cache (lines, self);
   add_requests (lines, self);

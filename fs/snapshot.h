@@ -50,10 +50,7 @@ char *cab_snapshot_metrics (const CabSnapshot *self);
 /* Lines for people, NULL-terminated. */
 char **cab_snapshot_lines (const CabSnapshot *self);
 
-/* "Reading 3 CABs, 120 of 384 MiB, 52 MiB/s": of an array of CabDownload; NULL if it is empty. */
+/* "Reading 3 CABs, 120.0 of 384.0 MiB, 52.0 MiB/s": of an array of CabDownload; NULL if it is empty. */
 char *cab_snapshot_headline (const GArray *downloads);
-
-/* "384 MiB", "1.2 GiB", "17 bytes". */
-char *cab_snapshot_size (guint64 bytes);
 
 #endif

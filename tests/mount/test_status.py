@@ -419,7 +419,7 @@ def test_manager(emulator, mount, manager):
     where = f"test is mounted at {stalled.mount.path}"
     assert manager.hear() == {"READY": "1", "STATUS": where}
     told = manager.hear_until("0.3 of 3.0 MiB, ")
-    assert re.fullmatch(r"Reading 1 CAB, 0\.3 of 3\.0 MiB, ([0-9.]+ (bytes|KiB|MiB)/s|waiting for bytes)", told)
+    assert re.fullmatch(r"Reading 1 CAB, 0\.3 of 3\.0 MiB, ([0-9.]+ (B|KiB|MiB)/s|waiting for bytes)", told)
     if "waiting" not in told:
         assert manager.hear_until("waiting for bytes") == "Reading 1 CAB, 0.3 of 3.0 MiB, waiting for bytes"
     stalled.release()

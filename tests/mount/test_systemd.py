@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Under a service manager: what it is told, over a socket of the test in its place."""
 import os
+import signal
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +57,32 @@ def test_told_to_stop(emulator, directory, manager):
         mount.process.terminate()
         assert hear(sock)["STOPPING"] == "1"
         mount.wait_end()
+
+
+def threads(pid):
+    return {(task / "comm").read_text().strip() for task in Path(f"/proc/{pid}/task").iterdir()}
+
+
+def test_stopping_is_the_last_word(emulator, directory, manager):
+    """Once stopping was said nothing else is, however long the rest takes: here a reload that waits for its file."""
+    sock, name = manager
+    with Mount(emulator, directory, driver=[APP], environment={"NOTIFY_SOCKET": name}) as mount:
+        assert hear(sock)["READY"] == "1"
+        assert "cabfs-herald" in threads(mount.process.pid)
+        config = directory / "cabfs.conf"
+        text = config.read_text()
+        config.unlink()
+        os.mkfifo(config)
+        mount.process.send_signal(signal.SIGHUP)
+        with open(config, "w") as file:  # the reload has opened it, too
+            mount.process.terminate()
+            assert hear(sock)["STOPPING"] == "1"
+            running = threads(mount.process.pid)
+            assert "cabfs-reload" in running  # the end has only begun
+            assert "cabfs-herald" not in running
+            file.write(text)
+        mount.wait_end()
+        hears_nothing(sock)
 
 
 def test_newline_in_the_mount_point(emulator, directory, manager):

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * How cabfsctl writes names, sizes, times, bars and rates.
+ * How cabfsctl writes names, times, bars and rates.
  */
 #include <locale.h>
 
@@ -21,20 +21,6 @@ static void test_quote (void) {
   assert_quoted ("\xc2\x9b", "\\302\\233");          /* CSI as one character */
   assert_quoted ("\xe2\x80\xae", "\\342\\200\\256"); /* from right to left */
   assert_quoted ("gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f");
-}
-
-static void assert_size (guint64 bytes, const char *wanted) {
-  g_autofree char *text = cab_ctl_size (bytes);
-  g_assert_cmpstr (text, ==, wanted);
-}
-
-static void test_size (void) {
-  assert_size (0, "0 B");
-  assert_size (1023, "1023 B");
-  assert_size (1024, "1.0 KiB");
-  assert_size (1024 * 1024 - 1, "1.0 MiB");
-  assert_size ((guint64) 3 << 29, "1.5 GiB");
-  assert_size (G_MAXUINT64, "16.0 EiB");
 }
 
 static void test_duration (void) {
@@ -112,7 +98,6 @@ int main (int argc, char **argv) {
   setlocale (LC_CTYPE, "C.UTF-8");
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/ctl-text/quote", test_quote);
-  g_test_add_func ("/ctl-text/size", test_size);
   g_test_add_func ("/ctl-text/duration", test_duration);
   g_test_add_func ("/ctl-text/bar", test_bar);
   g_test_add_func ("/ctl-text/fit", test_fit);

@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "tests/unit/field.h"
 #include "tests/unit/rig.h"
 
 #include <stdatomic.h>
@@ -378,7 +379,7 @@ static void test_store_products (void) {
   scene.products[1] = "{\"value\":[{\"id\":\"9WZDNCRFJ3Q2\"}],\"totalCount\":3}";
   g_autoptr (CabRecords) records = list (&scene);
   check_ids (records, "9NBLGGGZ5QDR 9NBLGGH4R315 9WZDNCRFJ3Q2 ");
-  g_assert_cmpstr (cab_records_field (records, 1, "primaryName"), ==, "b");
+  g_assert_cmpstr (field_of (records, 1, "primaryName"), ==, "b");
   g_assert_cmpuint (asked (&scene, "/v1.0/my/applications?top=100&skip=0"), ==, 1);
   g_assert_cmpuint (asked (&scene, "/v1.0/my/applications?top=100&skip=2"), ==, 1);
   g_assert_cmpuint (asked (&scene, ""), ==, 2);

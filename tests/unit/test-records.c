@@ -2,6 +2,7 @@
 #include "client/error.h"
 #include "client/records.h"
 #include "client/scope.h"
+#include "tests/unit/field.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -66,9 +67,9 @@ static void check_sample (const CabRecords *records) {
   g_assert_cmpint (record.expires, ==, CAB_TIME_UNKNOWN);
   g_assert_false (record.downloadable);
   check_fields (records, 2, "");
-  g_assert_cmpstr (cab_records_field (records, 1, "submissionId"), ==, "7");
-  g_assert_null (cab_records_field (records, 1, "submissionid"));
-  g_assert_null (cab_records_field (records, 2, "submissionId"));
+  g_assert_cmpstr (field_of (records, 1, "submissionId"), ==, "7");
+  g_assert_null (field_of (records, 1, "submissionid"));
+  g_assert_null (field_of (records, 2, "submissionId"));
 }
 
 static void test_sample (void) {
@@ -232,8 +233,8 @@ static void test_fields (void) {
   add (builder, "many", NULL, 0, 0, (const char *const *) many->pdata);
   add (builder, "odd", NULL, 0, 0, odd);
   g_autoptr (CabRecords) records = cab_records_builder_end (builder);
-  g_assert_cmpstr (cab_records_field (records, 0, "510"), ==, "511");
-  g_assert_null (cab_records_field (records, 0, "more"));
+  g_assert_cmpstr (field_of (records, 0, "510"), ==, "511");
+  g_assert_null (field_of (records, 0, "more"));
   check_fields (records, 1, "a=;b=design;s=\xc3\xa4\n;");
 }
 
@@ -397,7 +398,7 @@ static void check_many (const CabRecords *records, guint step) {
     g_assert_true (cab_records_find (records, id, strlen (id), &index));
     cab_records_get (records, index, &record);
     g_assert_cmpint (record.date, ==, i);
-    g_assert_cmpstr (cab_records_field (records, index, "driverName"), ==, driver);
+    g_assert_cmpstr (field_of (records, index, "driverName"), ==, driver);
   }
 }
 
