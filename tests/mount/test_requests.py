@@ -141,9 +141,12 @@ def ls(mounted):
 def test_ls(emulator, mount):
     """A HEAD for each CAB, 64 at a time; after a remount none; and what the kernel knows it does not ask us for."""
     emulator.add_cabs(APP, FAILURE, count=MANY)
-    emulator.fault("latency", "blob-head", ms=20)
+    held = emulator.fault("hold", "blob-head", skip=MANY // 2)
     mounted = mount()
-    assert ls(mounted) == MANY
+    reader = Reader(ls, mounted)
+    emulator.wait_held(64)
+    emulator.clear_faults(held)
+    assert reader.get() == MANY
     counters = emulator.counters(cabs=False)
     assert counters["endpoints"]["blob-head"]["requests"] == MANY
     assert counters["endpoints"]["blob-get"]["requests"] == 0
