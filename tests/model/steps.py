@@ -44,6 +44,8 @@ class Run:
         self.world = World(emulator)
         self.disk = directory / "disk"
         self.has_disk = False
+        self.fillers = set()  # files that fill the disk
+        self.unwritten = None  # since when there may be lists that found no room
         self.mount = Mount(emulator, directory, driver=[DRIVER], desktop=[DESKTOP], listing_ttl=TTL, timeout=2, retries=2,
                            cache_size=CACHE_SIZE, cache_free=0, cache_dir=str(self.disk / "cache"), log_level="info")
         self.life = 0
@@ -311,12 +313,21 @@ class Run:
                     file.write(bytes(256 * KIB))
             except OSError:
                 pass
-        self.later(index + chance.randrange(20, 120), filler.unlink)
+        self.fillers.add(filler)
+        self.unwritten = self.unwritten or time.time()
+        self.later(index + chance.randrange(20, 120), lambda: self.empty_disk(filler))
+
+    def empty_disk(self, filler):
+        filler.unlink()
+        self.fillers.remove(filler)
 
     def restart(self):
         self.collect_all()
         self.restart_workers()
         self.mount.unmount()
+        if self.unwritten is not None:
+            for lists in self.world.lists.values():
+                lists.forget_order(self.unwritten)
         self.begin_life()
         self.world.calm()
 
@@ -339,6 +350,7 @@ class Run:
 
     def begin_life(self):
         self.life += 1
+        self.unwritten = time.time() if self.fillers else None
         kept = self.directory / f"cabfs.log.{self.life}"
         self.mount.log_file.rename(kept)
         for old in range(self.life - 3):

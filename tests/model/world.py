@@ -67,10 +67,10 @@ class Lists:
     def add(self, names):
         self.states.append(frozenset(names))
 
-    def forget_order(self):
-        """A mount that was killed may go back to what it had on disk."""
-        self.floor = 0
-        self.risen = []
+    def forget_order(self, since=0):
+        """A mount that was killed may go back to what it had on disk, or one that could not write @since."""
+        self.risen = [(when, floor) for when, floor in self.risen if when < since - CLOCK]
+        self.floor = max((floor for _, floor in self.risen), default=0)
 
     def forget_past(self):
         """Nobody has looked yet."""
