@@ -148,8 +148,10 @@ static void on_head (gpointer data, const void *bytes, gsize len, const GError *
   CabCall *call = g_steal_pointer (&turn->call);
   CabFs *fs = call->fs;
   turn->req = cab_call_take (call);
-  if (error == NULL)
-    memcpy (turn->bytes, bytes, turn->len = len);
+  if (error == NULL) {
+    memcpy (turn->bytes, bytes, len);
+    turn->len = len;
+  }
   if (turn->req != NULL) {
     cab_fs_settle (fs, call->operation, call->node, NULL);
     wait_for_turn (fs, turn);
