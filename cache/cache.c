@@ -52,6 +52,7 @@ struct CabCache {
   CabClient *client; /* all set at creation, but for `evict` */
   CabStore *store;
   CabPool *pool;
+  CabPeers *peers;
   CabListings *listings;
   CabSizes *sizes;
   CabUnpacker *unpacker; /* NULL: archives cannot be read, */
@@ -220,6 +221,7 @@ static void make_contents (CabCache *self, const CabCacheOptions *options) {
   const CabContentsOptions contents = {.store = self->store,
                                        .pool = self->pool,
                                        .client = self->client,
+                                       .peers = self->peers,
                                        .unpacker = self->unpacker,
                                        .unpacker_missing = self->no_unpacker,
                                        .read_ahead = read_ahead_of (options),
@@ -272,6 +274,7 @@ CabCache *cab_cache_new (const CabCacheOptions *options, CabClient *client, GErr
   self->dir = g_strdup (options->dir);
   self->store = g_steal_pointer (&store);
   self->pool = cab_pool_new (POOL_THREADS);
+  self->peers = cab_peers_new (cab_store_dirfd (self->store));
   pthread_mutex_init (&self->evict_lock, NULL);
   self->evict = evict_options (self, options);
   make_parts (self, options);
@@ -288,6 +291,7 @@ CabCache *cab_cache_new (const CabCacheOptions *options, CabClient *client, GErr
 
 void cab_cache_begin (CabCache *self) {
   clockwork_start (&self->janitor, "cabfs-janitor");
+  cab_peers_begin (self->peers, self->contents);
 }
 
 void cab_cache_change (CabCache *self, const CabCacheOptions *options) {
@@ -305,6 +309,7 @@ void cab_cache_change (CabCache *self, const CabCacheOptions *options) {
 
 void cab_cache_stop (CabCache *self) {
   cab_client_stop (self->client);
+  cab_peers_stop (self->peers); /* what it ends now would go on from the hosts */
   if (self->unpacker != NULL)
     cab_unpacker_stop (self->unpacker);
 }
@@ -317,6 +322,7 @@ void cab_cache_free (CabCache *self) {
   clockwork_clear (&self->ticker);
   clockwork_end (&self->janitor);
   cab_contents_free (self->contents);
+  cab_peers_free (self->peers);
   cab_members_free (self->members);
   cab_unpacker_free (self->unpacker);
   g_clear_error (&self->no_unpacker);

@@ -38,8 +38,9 @@ typedef struct CabCache CabCache;
  * cache.  Errors: FAILED (directory cannot be made or is not ours), INVALID (version not understood). */
 CabCache *cab_cache_new (const CabCacheOptions *options, CabClient *client, GError **error);
 
-/* Begins to keep the directory within its limits, until then it only grows: a thread that has much to do from the first
- * moment, for when the program that makes the cache starts no others. */
+/* Begins to keep the directory within its limits, until then it only grows; and to share what is being downloaded with
+ * other mounts on it.  Threads that have much to do from the first moment, for when the program that makes the cache
+ * starts no others. */
 void cab_cache_begin (CabCache *self);
 
 /* Takes from @options what can be another thing while there are files open: `size_limit`, `free_bytes`, `free_percent`,
@@ -141,7 +142,7 @@ guint64 cab_content_size (const CabContent *self);
 /* Another number for each version of the blob's bytes that this process has seen. */
 guint64 cab_content_version (const CabContent *self);
 
-/* Bytes that hosts brought for it, or for the CAB that it is taken out of, since this was called last by
+/* Bytes that hosts, or another mount, brought for it, or for the CAB that it is taken out of, since this was called last by
  * anybody. */
 guint64 cab_content_take_brought (CabContent *self);
 

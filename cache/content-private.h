@@ -1,5 +1,5 @@
 /* content-private.h - what content.c (life), read.c (readers), stream.c (transfers), extract.c (bytes of members), trust.c
- * (checksums), trim.c (room) and save.c (disk) share.
+ * (checksums), trim.c (room), save.c (disk) and lend.c (other mounts) share.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -7,7 +7,6 @@
 #define CABFS_CACHE_CONTENT_PRIVATE_H
 
 #include "cache/content.h"
-#include "cache/plan.h"
 #include "cache/rate.h"
 #include "client/sync.h"
 
@@ -79,6 +78,7 @@ struct CabContent {
   CabExtraction *extraction; /* or of a member; the other one is NULL */
 
   CabObject *object; /* set by the thread that opens, before READY */
+  CabPeerLink *link; /* likewise, under owner's lock; NULL: the file is ours, or nobody else's */
   guint64 size;      /* set before READY, as are the next three */
   char *etag;
   gint64 modified;

@@ -80,6 +80,7 @@ void cab_content_drop (CabContent *self) {
     return;
   g_assert (g_queue_is_empty (&self->readers) && g_queue_is_empty (&self->openers));
   cab_object_close (self->object);
+  cab_peer_link_unref (self->link);
   cab_blob_unref (self->blob);
   cab_extraction_free (self->extraction);
   cab_scope_free (self->scope);
@@ -250,11 +251,14 @@ static void begin (CabContent *self) {
     cab_extraction_open (self, &map);
   else
     self->object = cab_object_open (self->owner->options.store, &key, &map);
+  gboolean foreign = self->extraction == NULL && cab_object_is_private (self->object);
+  CabPeerLink *link = foreign ? cab_peer_link_new (self->owner->options.peers, self->key) : NULL;
   GQueue openers = G_QUEUE_INIT;
   gboolean ready, save = FALSE;
   {
     /* A directory that is shown asks what is here, also of one that opens. */
     CAB_LOCK_SCOPE (&self->owner->lock);
+    self->link = link;
     ready = take_map_locked (self, &map) || cab_extraction_knows_locked (self);
     if (ready) {
       cab_content_ready_locked (self, &openers);

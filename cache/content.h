@@ -23,6 +23,8 @@
 #include <stdatomic.h>
 
 #include "cache/cache.h"
+#include "cache/peer.h"
+#include "cache/plan.h"
 #include "cache/pool.h"
 #include "cache/store.h"
 #include "cache/unpack.h"
@@ -42,6 +44,7 @@ typedef struct {
   CabStore *store; /* these outlive the table */
   CabPool *pool;
   CabClient *client;
+  CabPeers *peers;
   CabUnpacker *unpacker; /* NULL: @unpacker_missing says why */
   const GError *unpacker_missing;
   atomic_ullong read_ahead; /* bytes */
@@ -115,5 +118,24 @@ void cab_contents_tick (CabContents *self, gint64 now_us);
 /* "cab", "zip", "minidump", "kernel-dump" or "other" by the first @len bytes (8 are enough, api-contract.md 13.1);
  * static. */
 const char *cab_content_kind (const void *bytes, gsize len);
+
+/* --- what other mounts on the directory take from here (peer.h): lend.c, read.c --- */
+
+/* The CAB @key as for who opens it, if it is open here and the file in the directory is ours; one that is opening is waited
+ * for.  NOT_FOUND otherwise, at once; or why it did not open. */
+void cab_contents_lend (CabContents *self, const char *key, CabOpenDone done, gpointer data);
+
+/* What the host has said of it.  @facts->etag is the content's, @facts->md5 the caller's to free. */
+void cab_content_lend_facts (CabContent *self, CabFacts *facts);
+
+/* [start, end) of a CAB as who reads ahead has it fetched. */
+CabZone cab_content_lend_zone (const CabContent *self, CabRange range);
+
+/* Copies @len bytes at @off: FALSE if they are not all here, or not looked through yet.  Begins nothing. */
+gboolean cab_content_peek (CabContent *self, guint64 off, void *bytes, gsize len);
+
+/* The first @len bytes of @zone, as cab_content_read(); all of it is fetched, and nothing beyond, since who asks plans for
+ * himself. */
+void cab_content_lend_read (CabContent *self, CabZone zone, gsize len, CabReadDone done, gpointer data);
 
 #endif

@@ -62,20 +62,6 @@ void cab_local_clear (CabLocal *self) {
   g_clear_pointer (&self->md5, g_free);
 }
 
-/* Reads the first @len bytes if they are here: an attribute asks for none, and moves no window. */
-static gboolean read_head (CabContent *self, char *bytes, gsize len) {
-  guint pin;
-  {
-    CAB_LOCK_SCOPE (&self->owner->lock);
-    if (self->phase != CONTENT_READY || !cab_ranges_has (&self->have, 0, len))
-      return FALSE;
-    pin = cab_content_pin_locked (self);
-  }
-  gboolean good = cab_object_read (self->object, 0, bytes, len, NULL);
-  cab_content_unpin (self, pin);
-  return good;
-}
-
 gboolean cab_contents_local (CabContents *self, const CabScope *scope, const CabRecord *record,
                              const CabMemberSpec *member, CabLocal *out) {
   g_autofree char *key = cab_content_key (scope, record, member);
@@ -100,7 +86,7 @@ gboolean cab_contents_local (CabContents *self, const CabScope *scope, const Cab
   }
   if (head)
     cab_content_check (content, 0, len);
-  if (head && read_head (content, bytes, len))
+  if (head && cab_content_peek (content, 0, bytes, len)) /* an attribute asks for none, and moves no window */
     g_strlcpy (out->kind, cab_content_kind (bytes, len), sizeof out->kind);
   cab_content_unref (content);
   return TRUE;

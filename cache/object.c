@@ -322,6 +322,10 @@ gboolean cab_object_read (CabObject *self, guint64 off, void *bytes, gsize len, 
   return TRUE;
 }
 
+gboolean cab_object_is_private (const CabObject *self) {
+  return self->is_private;
+}
+
 int cab_object_descriptor (const CabObject *self) {
   return self->fd;
 }

@@ -50,6 +50,12 @@ static guint64 round_up (guint64 value, guint64 step) {
   return over > 0 ? value + step - over : value;
 }
 
+/* What is ahead, in as many requests as there are connections. */
+static guint64 chunk_of (guint64 ahead, guint connections) {
+  return CLAMP (round_up (ahead / MAX (1, connections), CAB_PLAN_BLOCK), CAB_PLAN_CHUNK_MIN,
+                CAB_PLAN_CHUNK_MAX);
+}
+
 CabZone cab_plan_read (CabPlan *self, guint64 start, guint64 end, guint64 size, const CabPlanLimits *limits) {
   CabCursor *cursor = find_cursor (self, start);
   cursor->window = MIN (limits->read_ahead, next_window (cursor, start, end));
@@ -58,8 +64,7 @@ CabZone cab_plan_read (CabPlan *self, guint64 start, guint64 end, guint64 size, 
   CabZone zone = cab_plan_zone (start - start % CAB_PLAN_BLOCK, MAX (end, cursor->next + cursor->window));
   if (cursor->window > 0) {
     guint64 ahead = MIN (cursor->window, size - MIN (size, cursor->next));
-    zone.chunk = CLAMP (round_up (ahead / MAX (1, limits->connections), CAB_PLAN_BLOCK), CAB_PLAN_CHUNK_MIN,
-                        CAB_PLAN_CHUNK_MAX);
+    zone.chunk = chunk_of (ahead, limits->connections);
   }
   /* In steps, or each read would ask for the few bytes by which it moved the end. */
   zone.end = MIN (size, round_up (zone.end, cursor->window > 0 ? zone.chunk : CAB_PLAN_BLOCK));
@@ -68,6 +73,10 @@ CabZone cab_plan_read (CabPlan *self, guint64 start, guint64 end, guint64 size, 
 
 CabZone cab_plan_zone (guint64 start, guint64 end) {
   return (CabZone){start, end, CAB_PLAN_CHUNK_MAX};
+}
+
+CabZone cab_plan_cut (CabRange range, guint connections) {
+  return (CabZone){range.start, range.end, chunk_of (range.end - range.start, connections)};
 }
 
 gboolean cab_plan_gap (const CabRanges *have, const CabRanges *coming, const CabZone *zone, CabRange *gap) {

@@ -60,6 +60,9 @@ CabZone cab_plan_read (CabPlan *self, guint64 start, guint64 end, guint64 size, 
 /* The zone of bytes that are wanted as they are. */
 CabZone cab_plan_zone (guint64 start, guint64 end);
 
+/* The zone of bytes that are wanted one after the other: as what is ahead of a reader. */
+CabZone cab_plan_cut (CabRange range, guint connections);
+
 /* The first interval of @zone that is neither in @have nor in @coming, cut to a request; a little more than a chunk
  * where a small piece would remain.  FALSE if there is none. */
 gboolean cab_plan_gap (const CabRanges *have, const CabRanges *coming, const CabZone *zone, CabRange *gap);

@@ -156,35 +156,68 @@ static Reader *reader_new (CabContent *content, guint64 off, gsize len, CabReadD
   return self;
 }
 
-void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone done, gpointer data) {
-  Reader *reader = reader_new (self, off, len, done, data);
+gboolean cab_content_peek (CabContent *self, guint64 off, void *bytes, gsize len) {
+  guint pin;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock);
+    if (self->phase != CONTENT_READY || !cab_ranges_has (&self->have, off, off + len) ||
+        cab_content_doubts_locked (self, off, off + len))
+      return FALSE;
+    pin = cab_content_pin_locked (self);
+  }
+  gboolean good = cab_object_read (self->object, off, bytes, len, NULL);
+  cab_content_unpin (self, pin);
+  return good;
+}
+
+typedef enum { READ_HERE, READ_WAITS } ReadResult;
+
+/* Takes @reader: answers him, or lets him wait; then there is a reference that the caller drops: once he can be answered,
+ * the file can be closed.  @zone: what is to be fetched; an empty one is planned. */
+static ReadResult enter (CabContent *self, Reader *reader, CabZone *zone) {
   GQueue now = G_QUEUE_INIT;
-  CabRange range = {off, off + reader->len};
-  CabZone zone = {0};
+  guint64 off = reader->off, end = reader->off + reader->len;
   g_autoptr (GError) error = NULL;
-  cab_content_check (self, range.start, range.end);
+  cab_content_check (self, off, end);
   {
     CAB_LOCK_SCOPE (&self->owner->lock);
     if (self->phase == CONTENT_FAILED) {
       error = g_error_copy (self->failed);
-      g_queue_push_tail (&now, reader);
-    } else if (cab_ranges_has (&self->have, range.start, range.end)) {
+    } else if (cab_ranges_has (&self->have, off, end)) {
       reader->pin = cab_content_pin_locked (self);
-      g_queue_push_tail (&now, reader);
     } else if (is_in_trouble_locked (self)) {
       error = g_error_copy (self->trouble);
-      g_queue_push_tail (&now, reader);
     } else {
       g_queue_push_tail (&self->readers, reader);
-      cab_content_hold (self); /* once the reader can be answered, the file can be closed */
-      zone = plan_read_locked (self, range.start, range.end);
+      cab_content_hold (self);
+      if (zone->end == 0)
+        *zone = plan_read_locked (self, off, end);
+      return READ_WAITS;
     }
   }
-  if (!g_queue_is_empty (&now)) {
-    cab_content_answer_readers (self, &now, error);
+  g_queue_push_tail (&now, reader);
+  cab_content_answer_readers (self, &now, error);
+  return READ_HERE;
+}
+
+void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone done, gpointer data) {
+  Reader *reader = reader_new (self, off, len, done, data);
+  CabRange range = {off, off + reader->len};
+  CabZone zone = {0};
+  if (enter (self, reader, &zone) == READ_HERE)
     return;
-  }
   cab_metric_add (CAB_METRIC_READS_WAITED, 1);
+  cab_content_hurry (self, range);
+  cab_content_fetch (self, zone, range.end);
+  cab_content_drop (self);
+}
+
+void cab_content_lend_read (CabContent *self, CabZone zone, gsize len, CabReadDone done, gpointer data) {
+  CabRange range = {zone.start, zone.start + len};
+  if (!cab_object_takes (self->object))
+    zone.end = range.end; /* as for a reader: nothing is fetched ahead for which there is no room */
+  if (enter (self, reader_new (self, range.start, len, done, data), &zone) == READ_HERE)
+    return;
   cab_content_hurry (self, range);
   cab_content_fetch (self, zone, range.end);
   cab_content_drop (self);

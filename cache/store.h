@@ -7,7 +7,8 @@
  *  - A map is written only after the data it speaks of is on disk (fdatasync), to a temporary name, then renamed.
  *  - A map names the data file it belongs to by inode and birth time; with another one it is worth nothing.
  *  - Who writes an object holds flock (LOCK_EX) on its data file for as long as it is open, who reads a complete
- *    one LOCK_SH.  Who finds it locked by a writer gets a private object: an unnamed file that ends with it.
+ *    one LOCK_SH.  Who finds it locked by a writer gets a private object: an unnamed file that ends with it.  What he
+ *    puts there he has from the writer, as far as that one gives it (peer.h).
  *  - Whoever gets LOCK_EX without waiting knows that nobody has the object open and may remove it.
  *  - A member has a map only once it is whole: without one, and open to nobody, it is what a crash left.
  *
@@ -123,6 +124,9 @@ gboolean cab_object_read (CabObject *self, guint64 off, void *bytes, gsize len, 
 
 /* The object's own, valid while it is open; -1 for one that takes nothing. */
 int cab_object_descriptor (const CabObject *self);
+
+/* TRUE if the file in the directory is not ours: it is locked, another's, or cannot be had. */
+gboolean cab_object_is_private (const CabObject *self);
 
 /* FALSE: every write will be refused. */
 gboolean cab_object_takes (const CabObject *self);

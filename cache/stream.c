@@ -13,7 +13,8 @@ struct Stream {
   CabSummer *summer; /* the transfer's, and who ends it */
 
   /* owner's lock */
-  CabTransfer *transfer; /* NULL until cab_blob_get() has returned; stays until the stream is freed */
+  CabTransfer *transfer; /* NULL until cab_blob_get() has returned; stays until the stream is freed, as does: */
+  CabPeerTransfer *peer; /* that of another mount, which came before it */
   guint64 pos, end;      /* [pos, end) is still to come */
   gboolean cancelled;    /* by us: somebody may want its bytes again */
 };
@@ -22,6 +23,7 @@ static void stream_drop (Stream *stream) {
   if (!cab_ref_drop (&stream->refs))
     return;
   cab_transfer_unref (stream->transfer);
+  cab_peer_transfer_unref (stream->peer);
   cab_summer_free (stream->summer);
   cab_content_drop (stream->content);
   g_free (stream);
@@ -30,6 +32,9 @@ static void stream_drop (Stream *stream) {
 /* A transfer that brings bytes and has no more than this to go is let finish when nobody reads any more: giving it up
  * would cost a connection, and the bytes once more for who comes next. */
 #define LINGER ((guint64) 1 << 20)
+
+/* From another mount so many ranges are fetched ahead at a time: it has connections enough itself. */
+#define PEER_STREAMS 2
 
 /* --- what a transfer tells ---------------------------------------------------------------------------------- */
 
@@ -163,6 +168,12 @@ void cab_content_fetch_for_readers (CabContent *self) {
   }
 }
 
+/* Nothing is to be had there any more, and the other mount may close the CAB. */
+static void leave_peer (CabContent *self) {
+  if (self->link != NULL && cab_peer_link_is_good (self->link))
+    cab_peer_link_leave (self->link);
+}
+
 static void on_done (gpointer data, const GError *error) {
   Stream *stream = data;
   CabContent *self = stream->content;
@@ -191,16 +202,19 @@ static void on_done (gpointer data, const GError *error) {
     cab_content_fetch_for_readers (self);
   else if (ahead.end > 0)
     cab_content_fetch (self, ahead, 0);
+  if (atomic_load (&self->complete))
+    leave_peer (self);
   cab_content_settle (self);
   stream_drop (stream);
 }
 
 /* --- transfers ---------------------------------------------------------------------------------------------- */
 
-static void stream_start (Stream *stream, CabRange range) {
+/* Asks the host for [@start, @end); takes a reference of @stream, which on_done() drops. */
+static void fetch_from_host (Stream *stream, CabRange range) {
   static const CabSink sink = {on_facts, on_write, on_done};
   CabContent *self = stream->content;
-  cab_ref_take (&stream->refs); /* on_done() drops one, maybe before the call returns */
+  cab_ref_take (&stream->refs); /* on_done() may have run before the call returns */
   CabTransfer *transfer = cab_blob_get (self->blob, range.start, range.end - range.start, self->etag,
                                         stream->priority, &sink, stream);
   gboolean cancelled;
@@ -214,6 +228,55 @@ static void stream_start (Stream *stream, CabRange range) {
   stream_drop (stream);
 }
 
+/* Without the other mount the stream goes on where it is; what went wrong there, the host may say here. */
+static void on_peer_done (gpointer data, const GError *error) {
+  Stream *stream = data;
+  CabContent *self = stream->content;
+  CabRange rest;
+  gboolean over;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock);
+    rest = (CabRange){stream->pos, stream->end};
+    over = stream->cancelled || self->phase == CONTENT_FAILED || rest.start >= rest.end;
+  }
+  if (over || error == NULL || g_error_matches (error, CAB_ERROR, CAB_ERROR_CANCELLED))
+    on_done (stream, error);
+  else
+    fetch_from_host (stream, rest);
+}
+
+/* FALSE if there is no other mount. */
+static gboolean fetch_from_peer (Stream *stream, CabRange range) {
+  static const CabSink sink = {on_facts, on_write, on_peer_done};
+  CabContent *self = stream->content;
+  if (self->link == NULL)
+    return FALSE;
+  cab_ref_take (&stream->refs);
+  CabPeerTransfer *peer = cab_peer_get (self->link, range.start, range.end - range.start, &sink, stream);
+  gboolean cancelled;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock);
+    stream->peer = peer;
+    cancelled = stream->cancelled;
+  }
+  if (cancelled && peer != NULL)
+    cab_peer_transfer_cancel (peer);
+  stream_drop (stream);
+  return peer != NULL;
+}
+
+static void stream_start (Stream *stream, CabRange range) {
+  if (!fetch_from_peer (stream, range))
+    fetch_from_host (stream, range);
+}
+
+/* Most that are fetched ahead at a time. */
+static guint most_streams (const CabContent *self) {
+  guint connections = self->owner->options.connections;
+  return self->link != NULL && cab_peer_link_is_good (self->link) ? MIN (PEER_STREAMS, connections)
+                                                                  : connections;
+}
+
 /* The stream for the first gap of @zone, or NULL if there is none that may be fetched now. */
 static Stream *plan_locked (CabContent *self, CabZone *zone, guint64 urgent, CabRange *gap) {
   if (self->phase == CONTENT_READY) /* the size may have come since the zone was drawn */
@@ -222,8 +285,7 @@ static Stream *plan_locked (CabContent *self, CabZone *zone, guint64 urgent, Cab
       !cab_plan_gap (&self->have, &self->coming, zone, gap))
     return NULL;
   CabPriority priority = gap->start < urgent ? CAB_PRIORITY_READER : CAB_PRIORITY_AHEAD;
-  if (priority == CAB_PRIORITY_AHEAD &&
-      (self->users == 0 || self->streams.length >= self->owner->options.connections))
+  if (priority == CAB_PRIORITY_AHEAD && (self->users == 0 || self->streams.length >= most_streams (self)))
     return NULL;
   Stream *stream = g_new0 (Stream, 1);
   cab_ref_init (&stream->refs);
@@ -274,7 +336,7 @@ void cab_content_cancel (CabContent *self) {
     return;
   }
   g_autoptr (GPtrArray) streams = NULL;
-  g_autoptr (GPtrArray) started = g_ptr_array_new ();
+  g_autoptr (GPtrArray) started = g_ptr_array_new (), lent = g_ptr_array_new ();
   {
     CAB_LOCK_SCOPE (&self->owner->lock);
     if (self->users > 0 && self->phase != CONTENT_FAILED)
@@ -287,10 +349,14 @@ void cab_content_cancel (CabContent *self) {
       stream->cancelled = TRUE;
       if (stream->transfer != NULL)
         g_ptr_array_add (started, stream->transfer);
+      if (stream->peer != NULL)
+        g_ptr_array_add (lent, stream->peer);
     }
   }
   for (guint i = 0; i < started->len; i++)
     cab_transfer_cancel (g_ptr_array_index (started, i));
+  for (guint i = 0; i < lent->len; i++)
+    cab_peer_transfer_cancel (g_ptr_array_index (lent, i));
 }
 
 void cab_content_hurry (CabContent *self, CabRange range) {
@@ -328,6 +394,7 @@ void cab_content_fail (CabContent *self, const GError *error) {
     left = cab_content_leave_locked (self);
   }
   cab_content_cancel (self);
+  leave_peer (self);
   if (self->object != NULL)
     cab_object_discard (self->object);
   cab_content_answer_openers (self, &openers, error);

@@ -4,16 +4,20 @@
 What they do for each other while nothing goes wrong is in test_eviction.py.
 """
 import errno
+import fcntl
 import hashlib
+import json
 import os
 import random
+import signal
 import threading
 import time
 
 import pytest
 
+from archives import opened, payload_members
 from conftest import APP, FAILURE
-from mount import Reader, errno_of, wait_until, within, xattrs
+from mount import Reader, errno_of, wait_in_fuse, wait_until, within, xattrs
 
 MIB = 1 << 20
 GONE = (errno.ENOTCONN, errno.ECONNABORTED, errno.EINTR, errno.EIO, errno.ENOENT, errno.ENODEV)
@@ -186,3 +190,291 @@ def test_killed_in_a_common_download(emulator, mount, directory, dies):
     for mounted in pair.mounts:
         assert errno_of(mounted.verify, cab) is None
     assert emulator.requests("blob-get") == 0
+
+
+# --- one download while it goes on ------------------------------------------------------------------------------
+
+
+def digest(mounted, cab):
+    """Reads all of it: (size, SHA-256)."""
+    sha, size = hashlib.sha256(), 0
+    with open(mounted.cab(cab), "rb", buffering=0) as file:
+        while data := file.read(1 << 17):
+            sha.update(data)
+            size += len(data)
+    return size, sha.hexdigest()
+
+
+def truth_of(emulator, cab):
+    return cab["size"], emulator.sha256(cab["id"])
+
+
+def results(readers, timeout=120):
+    """What they have read, for who demands that none of them failed."""
+    found = [reader.get(timeout) for reader in readers]
+    assert [reader.error for reader in readers] == [None] * len(readers)
+    return found
+
+
+def know(*mounts):
+    """All have the list, so that what follows begins with the CABs."""
+    for mounted in mounts:
+        os.listdir(mounted.path / APP / FAILURE)
+
+
+def begin_stalled(emulator, mounts, cab, func=digest):
+    """The first of the mounts has the file, and the others take its bytes from there; each answer of the host stops after
+    some."""
+    know(*mounts)
+    emulator.fault("stall", "blob-get", after=100_000)
+    readers = [Reader(func, mounts[0], cab)]
+    emulator.wait_held(1)
+    readers += [Reader(func, mounted, cab) for mounted in mounts[1:]]
+    for mounted in mounts[1:]:
+        mounted.wait_log("comes from another mount")
+    return readers
+
+
+def is_unlocked(pair, cab):
+    """Whether nobody has the file of the CAB."""
+    path, = pair.cache.glob(f"2*/{cab['id']}.cab")
+    with open(path, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            return False
+
+
+def downloaded(mounted):
+    """Bytes that the mount says it has from hosts."""
+    return json.loads((mounted.path / ".cabfs/status.json").read_text())["bytes"]["downloaded"]
+
+
+@pytest.mark.parametrize("size", [0, 1, 5000, 262_144, 262_145, 3 * MIB + 1, 24 * MIB], ids=str)
+def test_wanted_by_both_at_once(emulator, mount, directory, size):
+    """A CAB that two mounts want for the first time in the same moment is downloaded once, and neither counts the bytes of
+    the other as its own. [S6]"""
+    emulator.add_cabs(APP, FAILURE, size=size)
+    cab, = emulator.cabs()
+    pair = Pair(mount, directory)
+    know(*pair.mounts)
+    fault = emulator.fault("hold", "blob-get")
+    readers = [Reader(digest, mounted, cab) for mounted in pair.mounts]
+    wait_in_fuse(readers)
+    emulator.wait_held(1)
+    emulator.clear_faults(fault)
+    assert results(readers) == [truth_of(emulator, cab)] * 2
+    assert sum(downloaded(mounted) for mounted in pair.mounts) == size
+    for mounted in pair.mounts:
+        assert digest(mounted, cab) == truth_of(emulator, cab)
+    assert moved(emulator, cab) == size
+    within(10, lambda: is_unlocked(pair, cab), "it stays open")
+
+
+def test_many_wanted_by_both_at_once(emulator, mount, directory):
+    """So it is with many CABs at a time, from a host that is slow, and for more than two mounts. [S6]"""
+    emulator.add_cabs(APP, FAILURE, count=8, size=[48 * MIB, 5 * MIB + 3, 700_001, 4000])
+    cabs = emulator.cabs()
+    pair = Pair(mount, directory)
+    third = mount(cache_dir=str(pair.cache), cache_free=0)
+    know(*pair.mounts, third)
+    emulator.fault("bandwidth", "blob-get", rate=40 * MIB, scope="total")
+    readers = {(cab["id"], i): Reader(digest, mounted, cab)
+               for cab in cabs for i, mounted in enumerate([*pair.mounts, third])}
+    assert dict(zip(readers, results(readers.values()))) == \
+        {(cab["id"], i): truth_of(emulator, cab) for cab in cabs for i in range(3)}
+    assert {cab["id"]: moved(emulator, cab) for cab in cabs} == {cab["id"]: cab["size"] for cab in cabs}
+
+
+def test_crowd_of_cabs_wanted_by_both(emulator, mount, directory):
+    """So it is with a hundred CABs at a time. [S6]"""
+    emulator.add_cabs(APP, FAILURE, count=100, size=[20_000, 400_000])
+    cabs = emulator.cabs()
+    pair = Pair(mount, directory)
+    know(*pair.mounts)
+    fault = emulator.fault("hold", "blob-get")
+    readers = [Reader(digest, mounted, cab) for cab in cabs for mounted in pair.mounts]
+    wait_in_fuse(readers)
+    emulator.clear_faults(fault)
+    assert results(readers) == [truth_of(emulator, cab) for cab in cabs for _ in pair.mounts]
+    assert {cab["id"]: moved(emulator, cab) for cab in cabs} == {cab["id"]: cab["size"] for cab in cabs}
+
+
+def test_members_wanted_by_both(emulator, mount, directory):
+    """What two mounts take out of a CAB at once needs one download of it. [S6]"""
+    emulator.add_cabs(APP, FAILURE, payload="null-write-mszip.cab")
+    cab, = emulator.cabs()
+    pair = Pair(mount, directory)
+    know(*pair.mounts)
+
+    def read_member(mounted):
+        return (opened(mounted, cab) / "minidump.mdmp").read_bytes()
+
+    emulator.fault("hold", "blob-get", count=1)
+    readers = [Reader(read_member, mounted) for mounted in pair.mounts]
+    emulator.wait_held(1)
+    emulator.clear_faults()
+    assert results(readers) == [payload_members("null-write-mszip.cab")["minidump.mdmp"]] * 2
+    assert moved(emulator, cab) <= cab["size"]
+
+
+def test_parts_wanted_by_both(emulator, mount, directory):
+    """Who reads parts by chance in both mounts gets right bytes, and none of them is downloaded twice. [S6]"""
+    emulator.add_cabs(APP, FAILURE, size=24 * MIB)
+    cab, = emulator.cabs()
+    truth = emulator.content(cab["id"])
+    pair = Pair(mount, directory)
+    know(*pair.mounts)
+    emulator.fault("bandwidth", "blob-get", rate=20 * MIB, scope="total")
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+
+    def read_parts(number):
+        chance, wrong = random.Random(f"{seed}/{number}"), []
+        with open(pair.mounts[number % 2].cab(cab), "rb", buffering=0) as file:
+            for _ in range(60):
+                off, length = chance.randrange(len(truth)), chance.choice([100, 5000, 131_072, 700_000])
+                if os.pread(file.fileno(), length, off) != truth[off:off + length]:
+                    wrong.append((off, length))
+        return wrong
+
+    assert results([Reader(read_parts, number) for number in range(6)]) == [[]] * 6
+    assert moved(emulator, cab) <= cab["size"]
+
+
+def test_little_wanted_of_the_other(emulator, mount, directory):
+    """Who reads a little of what another mount has open has no more downloaded than if he were alone. [S6]"""
+    emulator.add_cabs(APP, FAILURE, size=24 * MIB)
+    cab, = emulator.cabs()
+    truth = emulator.content(cab["id"])
+    pair = Pair(mount, directory)
+    know(*pair.mounts)
+    with open(pair.mounts[0].cab(cab), "rb", buffering=0) as file:
+        assert os.pread(file.fileno(), 1000, 0) == truth[:1000]
+        before = moved(emulator, cab)
+        for off in (0, 9 * MIB + 5, 20 * MIB):
+            with open(pair.mounts[1].cab(cab), "rb", buffering=0) as other:
+                os.posix_fadvise(other.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+                assert os.pread(other.fileno(), 5000, off) == truth[off:off + 5000]
+        assert moved(emulator, cab) - before <= 2 * (128 << 10)
+
+
+@pytest.mark.parametrize("how", ["kill", "unmount"])
+def test_gone_in_a_common_download(emulator, mount, directory, how):
+    """If the mount that has the file goes, who takes his bytes from there goes on without an error. [S2, S5]"""
+    emulator.add_cabs(APP, FAILURE, size=24 * MIB)
+    cab, = emulator.cabs()
+    pair = Pair(mount, directory)
+    readers = begin_stalled(emulator, pair.mounts, cab)
+    before = moved(emulator, cab)
+    if how == "kill":
+        pair.mounts[0].kill()
+    else:
+        pair.mounts[0].process.send_signal(signal.SIGTERM)
+        pair.mounts[0].wait_end()
+    readers[0].get()
+    assert readers[0].error in GONE
+    within(10, lambda: moved(emulator, cab) > before, "nobody goes on")
+    emulator.clear_faults()
+    assert results(readers[1:]) == [truth_of(emulator, cab)]
+    pair.mounts[0].mount()
+    assert digest(pair.mounts[0], cab) == truth_of(emulator, cab)
+
+
+def test_stopped_in_a_common_download(emulator, mount, directory):
+    """A mount that is stopped makes who takes his bytes from there wait for seconds, not until it goes on. [S2]"""
+    emulator.add_cabs(APP, FAILURE, count=2, size=12 * MIB)
+    cab, other = emulator.cabs()
+    pair = Pair(mount, directory)
+    readers = begin_stalled(emulator, pair.mounts, cab)
+    process = pair.mounts[0].process
+    process.send_signal(signal.SIGSTOP)
+    try:
+        emulator.clear_faults()
+        assert results(readers[1:], 30) == [truth_of(emulator, cab)]
+        assert results([Reader(digest, pair.mounts[1], other)], 30) == [truth_of(emulator, other)]
+    finally:
+        process.send_signal(signal.SIGCONT)
+    assert results(readers[:1]) == [truth_of(emulator, cab)]
+
+
+def test_who_takes_from_it_is_killed(emulator, mount, directory):
+    """Who has the file is not disturbed by the end of another mount that takes bytes from it; and nothing is left of that
+    one: the file is closed, and can be removed. [S2, S5]"""
+    emulator.add_cabs(APP, FAILURE, count=4, size=6 * MIB)
+    cab, *others = emulator.cabs()
+    pair = Pair(mount, directory, cache_size=8 * MIB)
+    readers = begin_stalled(emulator, pair.mounts, cab)
+    pair.mounts[1].kill()
+    emulator.clear_faults()
+    assert results(readers[:1]) == [truth_of(emulator, cab)]
+    readers[1].get()
+    assert readers[1].error in GONE
+    assert moved(emulator, cab) == cab["size"]
+    within(10, lambda: is_unlocked(pair, cab), "it stays open")
+    for item in others:
+        assert digest(pair.mounts[0], item) == truth_of(emulator, item)
+    within(10, lambda: not any(pair.cache.glob(f"2*/{cab['id']}.cab")), "it stays")
+    pair.mounts[1].mount()
+
+
+def test_replaced_in_a_common_download(emulator, mount, directory):
+    """A CAB that is replaced while two mounts fetch it is ESTALE for both, never a mixture. [S2]"""
+    emulator.add_cabs(APP, FAILURE, size=24 * MIB)
+    cab, = emulator.cabs()
+    truth = emulator.content(cab["id"])
+    pair = Pair(mount, directory, read_ahead=MIB)
+
+    def read_on(mounted, cab):
+        with open(mounted.cab(cab), "rb", buffering=0) as file:
+            begun[mounted].set()
+            for off in range(0, len(truth), 1 << 17):
+                data = os.pread(file.fileno(), 1 << 17, off)
+                if data != truth[off:off + (1 << 17)]:
+                    return f"other bytes at {off}"
+        return "all of the first"
+
+    begun = {mounted: threading.Event() for mounted in pair.mounts}
+    readers = begin_stalled(emulator, pair.mounts, cab, read_on)
+    assert all(event.wait(30) for event in begun.values())
+    emulator.change_cab(cab["id"], seed=2)
+    emulator.clear_faults()
+    for reader in readers:
+        reader.get()
+    assert [(reader.result, reader.error) for reader in readers] == [(None, errno.ESTALE)] * 2
+    for mounted in pair.mounts:
+        assert digest(mounted, cab) == truth_of(emulator, cab)
+
+
+def test_trouble_of_one_in_a_common_download(emulator, mount, directory):
+    """Where the host fails who has the file, the other mount asks the host itself. [S2]"""
+    emulator.add_cabs(APP, FAILURE, size=3 * MIB)
+    cab, = emulator.cabs()
+    pair = Pair(mount, directory, retries=1)
+    know(*pair.mounts)
+    emulator.fault("hold", "blob-get", count=1)
+    emulator.fault("status", "blob-get", status=500, code="InternalError", count=1)
+    readers = [Reader(digest, pair.mounts[0], cab)]
+    emulator.wait_held(1)
+    readers.append(Reader(digest, pair.mounts[1], cab))
+    wait_in_fuse(readers)
+    assert emulator.requests("blob-get") == 1
+    emulator.release()
+    readers[0].get()
+    assert readers[0].error == errno.EIO
+    assert results(readers[1:]) == [truth_of(emulator, cab)]
+
+
+def test_two_directories(emulator, mount):
+    """Mounts on different cache directories have nothing to do with each other. [S6]"""
+    emulator.add_cabs(APP, FAILURE, size=2 * MIB)
+    cab, = emulator.cabs()
+    mounts = [mount() for _ in range(2)]
+    know(*mounts)
+    emulator.fault("hold", "blob-get")
+    readers = [Reader(digest, mounted, cab) for mounted in mounts]
+    emulator.wait_held(2)
+    emulator.clear_faults()
+    assert results(readers) == [truth_of(emulator, cab)] * 2
+    assert moved(emulator, cab) == 2 * cab["size"]
