@@ -53,7 +53,8 @@ CabEntry cab_passthrough_enter (CabFs *fs, CabFile *file, guint64 *before) {
   CabEntry entry;
   if (join (fs, file, before, &entry))
     return entry;
-  int fd = cab_content_descriptor (file->content);
+  /* What is coming while it is opened is ours, even if the last byte is here by now: its first pages are given. */
+  int fd = file->in_turn ? -1 : cab_content_descriptor (file->content);
   int backing = fd >= 0 ? cab_kernel_backing_open (fd) : 0;
   entry = join_or_begin (fs, file, backing, before);
   if (entry != CAB_ENTRY_MADE || file->backing != backing) /* somebody else was first meanwhile */

@@ -208,12 +208,13 @@ def xattrs(path):
 
 
 class Reader(threading.Thread):
-    """Runs a function in a thread and keeps what it returned, or the errno it failed with."""
+    """Runs a function in a thread and keeps what it returned, or the errno it failed with.  Whatever else it raises comes out
+    of get()."""
 
     def __init__(self, func, *args):
         super().__init__(daemon=True)
         self.func, self.args = func, args
-        self.result = self.error = None
+        self.result = self.error = self.raised = None
         self.start()
 
     def run(self):
@@ -221,10 +222,14 @@ class Reader(threading.Thread):
             self.result = self.func(*self.args)
         except OSError as error:
             self.error = error.errno
+        except BaseException as error:
+            self.raised = error
 
     def get(self, timeout=60):
         self.join(timeout)
         assert not self.is_alive(), "still waiting"
+        if self.raised is not None:
+            raise self.raised
         return self.result
 
     def is_in_fuse(self):
