@@ -2,6 +2,7 @@
 #include "client/thread.h"
 
 #include <errno.h>
+#include <glib.h>
 #include <semaphore.h>
 #include <signal.h>
 
@@ -19,9 +20,14 @@ static void *run (void *start) {
   return func (data);
 }
 
+void cab_thread_prepare (void) {
+  g_ascii_strtoull ("0", NULL, 10);
+}
+
 int cab_thread_start (pthread_t *thread, const char *name, void *(*func) (void *data), void *data) {
   Start start = {.func = func, .data = data};
   sigset_t all, before;
+  cab_thread_prepare ();
   sigfillset (&all);
   sem_init (&start.runs, 0, 0);
   pthread_sigmask (SIG_SETMASK, &all, &before);

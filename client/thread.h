@@ -11,6 +11,11 @@
 
 #include <pthread.h>
 
+/* For programs whose first threads are started otherwise; cab_thread_start() does it too.  GLib's reader of numbers makes
+ * itself a locale when it is first used.  Of two threads that do so at once one waits for the other, and that sets errno, by
+ * which g_ascii_string_to_unsigned() then takes a number for none (GLib 2.74). */
+void cab_thread_prepare (void);
+
 /* @name: 15 bytes at most.  0, or an errno: *@thread is not set then. */
 int cab_thread_start (pthread_t *thread, const char *name, void *(*func) (void *data), void *data);
 

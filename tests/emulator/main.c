@@ -161,6 +161,7 @@ int main (int argc, char **argv) {
     return 2;
   }
   raise_descriptor_limit ();
+  g_ascii_strtoull ("0", NULL, 10); /* not first by two threads at once: client/thread.h */
   int signals = take_signals ();
   Emu *emu = emu_new (&options, &error);
   gboolean good = emu != NULL && run (emu, &options, signals, &error);
