@@ -17,7 +17,7 @@ sys.path[:0] = [str(TOP / "tests/bench"), str(TOP / "tests/mount")]
 
 import charts  # noqa: E402
 import report  # noqa: E402
-from rows import GROUPS, ROWS  # noqa: E402
+from rows import GROUPS, ROWS, TITLES  # noqa: E402
 
 PEERS = ("httpdirfs", "rclone")
 SLOW = 15  # seconds: a peer that takes longer for one measurement is measured once
@@ -165,6 +165,7 @@ class Writer:
         table = {"remarks": remarks, "rows": self.lines, "figures": results}
         (self.options.json or self.options.build / "report.json").write_text(json.dumps(table, indent=1) + "\n")
         (self.options.build / "report.md").write_text(report.as_markdown(self.lines, remarks))
+        (self.options.build / "summary.md").write_text(report.as_summary(self.lines, TITLES, remarks))
         charts.draw_all(results, self.lines, self.options.build)
 
     def text(self):

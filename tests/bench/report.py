@@ -73,3 +73,32 @@ def as_text(lines):
 def as_markdown(lines, remarks):
     rows = [f"| {' | '.join(row)} |" for row in (HEAD, ("---",) * len(HEAD), *cells(lines))]
     return "\n".join(["# Benchmark of cabfs", "", *(f"* {remark}" for remark in remarks), "", *rows]) + "\n"
+
+
+SUMMARY = ("work", "limit", "httpdirfs", "rclone", "cabfs", "of the limit", "floor", "goal", "")
+
+
+def wanted(line, what):
+    """A floor or a goal: a value, or a share of the limit."""
+    value = line[what]
+    if value is None:
+        return ""
+    return number(value) if line["of"] == "value" else f"{value:g} x"
+
+
+def summary(lines, titles):
+    """A line for each row that has a title, peers side by side."""
+    for name, title in titles.items():
+        row = {line["contestant"]: line for line in lines if line["name"] == name}
+        ours = next((line for contestant, line in row.items() if line["floor"] is not None), None)
+        if ours is None:
+            continue
+        peers = [number(row[peer]["median"]) if peer in row else "" for peer in ("httpdirfs", "rclone")]
+        yield (f"{title}, {ours['unit']}" if ours["unit"] else title, number(ours["limit"]), *peers, number(ours["median"]),
+               number(ours["ratio"]), wanted(ours, "floor"), wanted(ours, "goal"), mark(ours))
+
+
+def as_summary(lines, titles, remarks):
+    """What the project's README shows."""
+    rows = [f"| {' | '.join(row)} |" for row in (SUMMARY, ("---",) * len(SUMMARY), *summary(lines, titles))]
+    return "\n".join([f"{'; '.join(remarks)}.", "", *rows]) + "\n"

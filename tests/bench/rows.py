@@ -57,6 +57,22 @@ ROWS = [
     Row("growth-readers-far", "growth-readers-far", "speed", "MB/s", "cabfs-1", more=True, floor=0.9, goal=1.0),
 ]
 
+# Of the rows that the summary has.
+TITLES = {
+    "cold-near": "a cold CAB of 384 MiB, near", "cold-near-https": "the same by https", "cold-far": "the same, far",
+    "first-byte": "its first byte, far", "first-byte-https": "the same by https",
+    "random-far": "20 reads at random in 4 GiB, far", "random-far-bytes": "what they move", "random-near": "the same, near",
+    "readers-bytes": "8 readers of one cold CAB: bytes", "readers-time": "and time",
+    "names-far": "names of 10,000 CABs, far", "names-far-pages": "pages for that",
+    "ls-far": "`ls -l` of them, sizes unknown", "ls-remount": "after a remount", "ls-remount-requests": "requests for that",
+    "warm-ls-l": "`ls -l` again", "warm-find": "`find` again", "warm-ls": "`ls` again", "warm-stat": "a stat of each",
+    "warm-missing": "names that are not there",
+    "cache-seq": "384 MiB from the disk cache", "hot": "from the page cache", "random-4k": "4 KiB at random, 8 threads",
+    "cpu-cold": "processor, cold", "cpu-cache": "processor, from the cache",
+    "memory-idle": "memory, idle", "memory-10k": "with 10,000 entries", "memory-stream": "streaming from afar",
+    "growth-million": "with 1,000,000 CABs",
+}
+
 # Names that stand for several rows.
 GROUPS = {
     "memory": ["memory-idle", "memory-10k", "memory-stream"],
