@@ -20,7 +20,7 @@ static CabNode *node_new (CabTree *tree, CabNode *parent, guint64 ino, const Cab
   gsize name_size = strlen (seed->name) + 1;
   CabNode *self = g_malloc0 (MAX (sizeof *self, offsetof (CabNode, name) + name_size));
   self->ino = ino;
-  self->kind = seed->kind;
+  self->kind = (guint8) seed->kind;
   self->parent = parent;
   if (seed->kind == CAB_NODE_APPLICATION)
     atomic_init (&self->family, seed->family);
