@@ -63,30 +63,39 @@ CabNotify *cab_notify_new (struct fuse_session *se) {
   return self;
 }
 
-void cab_notify_free (CabNotify *self) {
-  if (self == NULL)
-    return;
+void cab_notify_stop (CabNotify *self) {
   {
     CAB_LOCK_SCOPE (&self->lock);
+    if (self->ending)
+      return;
     self->ending = TRUE;
     pthread_cond_signal (&self->changed);
   }
   pthread_join (self->thread, NULL);
-  for (guint i = 0; i < self->items->len; i++) {
+  for (guint i = 0; i < self->items->len; i++) { /* nothing is added any more */
     const Item *item = &g_array_index (self->items, Item, i);
     if (item->done != NULL)
       item->done (item->data);
   }
+}
+
+void cab_notify_free (CabNotify *self) {
+  if (self == NULL)
+    return;
   g_array_unref (self->items);
   pthread_cond_destroy (&self->changed);
   pthread_mutex_destroy (&self->lock);
   g_free (self);
 }
 
-static void push (CabNotify *self, Item item) {
+/* FALSE if the thread ends. */
+static gboolean push (CabNotify *self, Item item) {
   CAB_LOCK_SCOPE (&self->lock);
+  if (self->ending)
+    return FALSE;
   g_array_append_val (self->items, item);
   pthread_cond_signal (&self->changed);
+  return TRUE;
 }
 
 void cab_notify_attributes (CabNotify *self, guint64 ino) {
@@ -94,7 +103,8 @@ void cab_notify_attributes (CabNotify *self, guint64 ino) {
 }
 
 void cab_notify_then (CabNotify *self, void (*done) (gpointer data), gpointer data) {
-  push (self, (Item){.done = done, .data = data});
+  if (!push (self, (Item){.done = done, .data = data}))
+    done (data);
 }
 
 gboolean cab_notify_pages (CabNotify *self, guint64 ino, const void *bytes, gsize len) {

@@ -19,13 +19,17 @@ typedef struct CabNotify CabNotify;
 /* @se must outlive it. */
 CabNotify *cab_notify_new (struct fuse_session *se);
 
-/* Drops what was not said yet, but runs what was to be done then. */
+/* Ends the thread.  What was not said yet is not said, nor is what comes later; what was to be done then is done, here
+ * and by who asks for it. */
+void cab_notify_stop (CabNotify *self);
+
+/* It was stopped. */
 void cab_notify_free (CabNotify *self);
 
 void cab_notify_attributes (CabNotify *self, guint64 ino);
 
-/* @done runs when the kernel has been told all that was to be said before: on the thread that does that, or in
- * cab_notify_free(); with no lock held. */
+/* @done runs when the kernel has been told all that was to be said before: on the thread that does that, or, when that
+ * ends, in cab_notify_stop() or here; with no lock held. */
 void cab_notify_then (CabNotify *self, void (*done) (gpointer data), gpointer data);
 
 /* Gives the kernel the first @len bytes of @ino, whole pages or all there are; in a @done only.  FALSE if it did not take

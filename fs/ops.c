@@ -68,7 +68,8 @@ void cab_fs_attach (CabFs *self, struct fuse_session *se) {
 }
 
 void cab_fs_detach (CabFs *self) {
-  cab_notify_free (g_steal_pointer (&self->notify));
+  if (self->notify != NULL)
+    cab_notify_stop (self->notify);
 }
 
 void cab_fs_set_waits_func (CabFs *self, void (*func) (gpointer data), gpointer data) {
@@ -80,6 +81,7 @@ void cab_fs_free (CabFs *self) {
   if (self == NULL)
     return;
   cab_fs_detach (self);
+  cab_notify_free (self->notify);
   cab_park_free (self->park);
   g_hash_table_unref (self->open_files);
   g_hash_table_unref (self->open_dirs);

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The first pages of a CAB, which come with its open: no read waits for what the first packets of a host bring."""
 import os
+import subprocess
 
 import pytest
 
 from conftest import APP, FAILURE
-from mount import Reader
+from mount import Reader, tool
 
 KIB = 1 << 10
 HEAD = 12 * KIB
@@ -99,3 +100,23 @@ def test_many_open_it_for_the_first_time(emulator, mount):
     finally:
         for descriptor in descriptors:
             os.close(descriptor)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="umount -f is for root")
+def test_taken_away_while_opens_wait(emulator, mount):
+    """The mount ends in good order when it is taken from under programs whose opens wait for first pages."""
+    emulator.add_cabs(APP, FAILURE, count=40, size=200_000)
+    cabs = emulator.cabs(APP, FAILURE)
+    mounted = mount()
+    for _ in range(15):
+        os.listdir(mounted.cab(cabs[0]).parent)
+        silent = emulator.fault("stall", "blob-get", after=0)
+        openers = [Reader(os.open, mounted.cab(cab), os.O_RDONLY) for cab in cabs]
+        emulator.wait_held(16)
+        subprocess.run([tool("umount"), "-f", mounted.path], check=False, timeout=10)
+        mounted.wait_end(10)
+        for opener in openers:
+            opener.get(10)
+            assert opener.error is not None
+        emulator.clear_faults(silent)
+        mounted.mount()
