@@ -169,14 +169,14 @@ def test_token_revoked_in_the_middle(emulator, mount, family):
     os.listdir(m.path / key)
     for failure in hashes[:3]:
         os.listdir(m.path / key / failure)
-    fault = emulator.fault("latency", ["batch", "desktop-details", "desktop-cabdownload"], ms=300)
+    held = emulator.fault("hold", ["batch", "desktop-details", "desktop-cabdownload"])
     emulator.reset_counters()
     known = [cab for cab in emulator.cabs() if cab["failure"] in hashes[:3]]
     readers = [Reader(m.verify, cab) for cab in known]
     readers += [Reader(os.listdir, m.path / key / failure) for failure in hashes[3:]]
-    emulator.wait_requests("batch" if family == "driver" else "desktop-details", 3)
+    emulator.wait_held(3)
     emulator.revoke_tokens()
-    emulator.clear_faults(fault)
+    emulator.clear_faults(held)
     readers += [Reader(os.listdir, m.path / key / failure) for failure in hashes]
     for reader in readers:
         reader.get(30)
