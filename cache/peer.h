@@ -9,8 +9,8 @@
  * What is given is what a reader would get there and then, fetched for him if it is not here; while somebody is
  * connected the CAB does not close.
  *
- * Threads: any.  One thread of its own, "cabfs-peers", serves and fetches; it waits for nothing but its sockets, and
- * callbacks run on it, with no lock held.  Errors of a transfer are not told of, beyond the debug log.
+ * Threads: any.  One thread of its own, "cabfs-peers", serves and fetches; it waits for nothing but its sockets and
+ * the store's disk, and callbacks run on it, with no lock held.  Errors of a transfer are not told of, beyond the debug log.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -38,7 +38,7 @@ void cab_peers_stop (CabPeers *self);
 void cab_peers_free (CabPeers *self);
 
 /* For the content @key, whose file another process has: nothing is asked of anybody until bytes are wanted, and then who
- * has it is looked for once. */
+ * has it is looked for once.  NULL if the key is too long to be asked for. */
 CabPeerLink *cab_peer_link_new (CabPeers *self, const char *key);
 
 /* FALSE once there is nobody to take bytes from. */

@@ -107,7 +107,14 @@ void cab_notify_then (CabNotify *self, void (*done) (gpointer data), gpointer da
     done (data);
 }
 
+static gboolean is_ending (CabNotify *self) {
+  CAB_LOCK_SCOPE (&self->lock);
+  return self->ending;
+}
+
 gboolean cab_notify_pages (CabNotify *self, guint64 ino, const void *bytes, gsize len) {
+  if (is_ending (self))
+    return FALSE;
   struct fuse_bufvec pages = FUSE_BUFVEC_INIT (len);
   pages.buf[0].mem = (void *) (gsize) bytes;
   return fuse_lowlevel_notify_store (self->se, ino, 0, &pages, 0) == 0;

@@ -33,7 +33,7 @@ void cab_notify_attributes (CabNotify *self, guint64 ino);
 void cab_notify_then (CabNotify *self, void (*done) (gpointer data), gpointer data);
 
 /* Gives the kernel the first @len bytes of @ino, whole pages or all there are; in a @done only.  FALSE if it did not take
- * them. */
+ * them, or the thread ends. */
 gboolean cab_notify_pages (CabNotify *self, guint64 ino, const void *bytes, gsize len);
 
 #endif

@@ -4,7 +4,8 @@
  * the kernel is told at open() which file it is (kernel.h).  All opens of one inode that are there at a time have to be
  * of one kind, and of one file; so each node keeps count of them:
  *
- *   none        the next open decides: the kernel's if everything is here, else ours
+ *   none        the next open decides: the kernel's if everything is here, else ours; one that is answered in turn (see
+ *               below) is ours
  *   ours        all that join are ours too, also when the last byte has come meanwhile
  *   the kernel's  all that join get the same file; one of another version of the blob, which would need another file,
  *               is refused until the others are closed

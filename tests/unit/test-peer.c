@@ -496,18 +496,35 @@ static void take_file (Fixture *f) {
   g_assert_false (cab_object_is_private (f->object));
 }
 
+/* The same, and that one listens: a descriptor. */
+static int pose_as_owner (Fixture *f) {
+  g_autoptr (GError) error = NULL;
+  guint number;
+  take_file (f);
+  int listener = cab_peer_listen (f->dirfd, &number, &error);
+  g_assert_no_error (error);
+  return listener;
+}
+
+static pthread_t begin_host (void) {
+  pthread_t host;
+  g_assert_cmpint (pthread_create (&host, NULL, answer_all, NULL), ==, 0);
+  return host;
+}
+
+static void end_host (pthread_t host, CabCache *cache) {
+  cab_cache_stop (cache);
+  pthread_join (host, NULL);
+  cab_cache_free (cache);
+}
+
 /* Whatever the other one does: the bytes are right, and come from the host as far as he did not bring them. */
 static void test_rogue (Fixture *f, gconstpointer data) {
   const Rogue *rogue = data;
   g_auto (Result) result = RESULT_INIT;
-  g_autoptr (GError) error = NULL;
-  guint number;
-  take_file (f);
-  g_auto (CabFd) listener = cab_peer_listen (f->dirfd, &number, &error);
-  g_assert_no_error (error);
+  g_auto (CabFd) listener = pose_as_owner (f);
   CabCache *cache = cache_new (f);
-  pthread_t host;
-  g_assert_cmpint (pthread_create (&host, NULL, answer_all, NULL), ==, 0);
+  pthread_t host = begin_host ();
   begin_open (f, cache, &result);
   {
     g_auto (Line) line = let_in (f, listener);
@@ -517,25 +534,19 @@ static void test_rogue (Fixture *f, gconstpointer data) {
   assert_bytes (content);
   g_assert_cmpuint (fake_count (FAKE_GET), >, 0);
   g_clear_pointer (&content, cab_content_unref);
-  cab_cache_stop (cache);
-  pthread_join (host, NULL);
-  cab_cache_free (cache);
+  end_host (host, cache);
 }
 
 /* Its facts are not those of the bytes that are here: they are no reason to call the blob another one. */
 static void test_rogue_other_facts (Fixture *f, gconstpointer unused) {
   g_auto (Result) result = RESULT_INIT;
-  g_autoptr (GError) error = NULL;
-  guint number;
-  take_file (f);
-  g_auto (CabFd) listener = cab_peer_listen (f->dirfd, &number, &error);
+  g_auto (CabFd) listener = pose_as_owner (f);
   CabCache *cache = cache_new (f);
   begin_open (f, cache, &result);
   g_auto (Line) first = let_in (f, listener);
   give (&first, 100 * KIB);
   g_autoptr (CabContent) content = opened (&result);
-  pthread_t host;
-  g_assert_cmpint (pthread_create (&host, NULL, answer_all, NULL), ==, 0);
+  pthread_t host = begin_host ();
   g_auto (Result) far = RESULT_INIT;
   cab_content_read (content, 2 * KIB * KIB, 1000, on_read, &far);
   g_auto (Line) second = let_in (f, listener);
@@ -546,19 +557,14 @@ static void test_rogue_other_facts (Fixture *f, gconstpointer unused) {
   shutdown (second.fd, SHUT_RDWR);
   assert_bytes (content);
   g_clear_pointer (&content, cab_content_unref);
-  cab_cache_stop (cache);
-  pthread_join (host, NULL);
-  cab_cache_free (cache);
+  end_host (host, cache);
 }
 
 /* Who closes a CAB while its bytes are on their way from another mount hangs up there. */
 static void test_closed (Fixture *f, gconstpointer unused) {
   g_auto (Result) result = RESULT_INIT, far = RESULT_INIT;
-  g_autoptr (GError) error = NULL;
-  guint number;
   CabRange range;
-  take_file (f);
-  g_auto (CabFd) listener = cab_peer_listen (f->dirfd, &number, &error);
+  g_auto (CabFd) listener = pose_as_owner (f);
   CabCache *cache = cache_new (f);
   begin_open (f, cache, &result);
   g_auto (Line) line = let_in (f, listener);
@@ -576,10 +582,7 @@ static void test_closed (Fixture *f, gconstpointer unused) {
 /* A mount that ends while another one gives it bytes, and while it waits to be answered. */
 static void test_stopped (Fixture *f, gconstpointer asked) {
   g_auto (Result) result = RESULT_INIT;
-  g_autoptr (GError) error = NULL;
-  guint number;
-  take_file (f);
-  g_auto (CabFd) listener = cab_peer_listen (f->dirfd, &number, &error);
+  g_auto (CabFd) listener = pose_as_owner (f);
   CabCache *cache = cache_new (f);
   begin_open (f, cache, &result);
   g_auto (Line) line = let_in (f, listener);
