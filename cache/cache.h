@@ -162,9 +162,9 @@ gboolean cab_content_read_now (CabContent *self, guint64 off, gsize len, void *b
 /* Reads up to @len bytes at @off: less only at the end of the file.  @bytes is valid during the callback. */
 void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone done, gpointer data);
 
-/* What comes at once, together with the answer to a first request: less than a new connection brings in its first round
- * trip, which is ten segments (RFC 6928), headers included; and whole pages. */
-#define CAB_HEAD             ((gsize) 12 << 10)
+/* What comes at once, together with the answer to a first request: whole pages, and less than a new connection brings in
+ * its first round trip, which is ten segments (RFC 6928) or three TLS records (client/tls.h), headers included. */
+#define CAB_HEAD             ((gsize) 8 << 10)
 #define CAB_HEAD_PATIENCE_US ((gint64) 1 * G_USEC_PER_SEC)
 
 /* The first @len bytes, CAB_HEAD at most, less only at the end of the file: from the cache, or from what the opening of

@@ -129,6 +129,7 @@ static CabHttp *start_blobs (const CabClientOptions *options, GError **error) {
       [CAB_LANE_BYTES] = {.parallel = options->connections,
                           .spare = options->connections >= ENOUGH_TO_SPARE ? 1 : 0,
                           .paced = TRUE,
+                          .early = TRUE,
                           .buffer = BYTES_BUFFER},
       [CAB_LANE_SIZES] = {.parallel = options->size_connections, .buffer = SIZES_BUFFER},
   };

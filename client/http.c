@@ -1,4 +1,4 @@
-/* The only file that knows libcurl.
+/* The only file that knows libcurl, but for what tls.c has.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -6,6 +6,7 @@
 
 #include "client/clock.h"
 #include "client/times.h"
+#include "client/tls.h"
 #include "client/wipe.h"
 
 #include <curl/curl.h>
@@ -195,6 +196,8 @@ static void set_connection (CURL *easy, const CabRequest *request) {
   curl_easy_setopt (easy, CURLOPT_PIPEWAIT, http2 ? 1L : 0L);
   if (lane->buffer > 0)
     curl_easy_setopt (easy, CURLOPT_BUFFERSIZE, (long) lane->buffer);
+  if (lane->early && request->priority == 0)
+    cab_tls_want_short_records (easy);
   if (lane->compressed)
     curl_easy_setopt (easy, CURLOPT_ACCEPT_ENCODING, "");
 }

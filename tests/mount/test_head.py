@@ -9,7 +9,7 @@ from conftest import APP, FAILURE
 from mount import Reader, tool
 
 KIB = 1 << 10
-HEAD = 12 * KIB
+HEAD = 8 * KIB
 
 # Whether the kernel was told the size before the open.
 sizes = pytest.mark.parametrize("sized", [False, True], ids=["size-unknown", "size-known"])
