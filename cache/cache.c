@@ -477,6 +477,10 @@ GArray *cab_cache_downloads (CabCache *self) {
   return cab_contents_downloads (self->contents, g_get_monotonic_time ());
 }
 
+GArray *cab_cache_unpackings (CabCache *self) {
+  return cab_contents_unpackings (self->contents, g_get_monotonic_time ());
+}
+
 void cab_cache_state (CabCache *self, CabCacheState *out) {
   guint64 limit;
   {

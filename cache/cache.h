@@ -163,7 +163,7 @@ gboolean cab_content_read_now (CabContent *self, guint64 off, gsize len, void *b
 void cab_content_read (CabContent *self, guint64 off, gsize len, CabReadDone done, gpointer data);
 
 /* What comes at once, together with the answer to a first request: whole pages, and less than a new connection brings in
- * its first round trip, which is ten segments (RFC 6928) or three TLS records (client/tls.h), headers included. */
+ * its first round trip, which is ten segments (RFC 6928) or three TLS records (client/http_tls.h), headers included. */
 #define CAB_HEAD             ((gsize) 8 << 10)
 #define CAB_HEAD_PATIENCE_US ((gint64) 1 * G_USEC_PER_SEC)
 
@@ -223,10 +223,11 @@ void cab_cache_member_local (CabCache *self, const CabScope *scope, const CabRec
 
 /* --- how it is doing ---------------------------------------------------------------------------------------- */
 
-/* A CAB that somebody waits for, or that is being fetched ahead of somebody. */
+/* A CAB that somebody waits for, or that is being fetched ahead of somebody; or a member that is being unpacked. */
 typedef struct {
-  char *application, *failure, *id; /* under whichever of its names it was opened first */
-  gboolean has_size;                /* FALSE: the host has not answered yet */
+  char *application, *failure, *id; /* of the CAB, under whichever of its names it was opened first */
+  char *member;                     /* its path in the CAB; NULL: the CAB itself */
+  gboolean has_size;                /* FALSE: the host has not answered yet, or the archive does not tell */
   guint64 size;
   guint64 cached;    /* bytes of it that are here */
   guint64 rate;      /* bytes a second that came in the last few */
@@ -234,8 +235,9 @@ typedef struct {
   guint connections; /* ranges that are on the way, or asked for */
 } CabDownload;
 
-/* All of them at this moment, in no order: an array of CabDownload, for the caller to unref. */
+/* All CABs, or all members, at this moment, in no order: an array of CabDownload, for the caller to unref. */
 GArray *cab_cache_downloads (CabCache *self);
+GArray *cab_cache_unpackings (CabCache *self);
 
 typedef struct {
   const char *dir;   /* the cache's */

@@ -38,6 +38,7 @@ typedef struct {
   guint64 size; /* bytes, as declared */
   gint64 modified;
   const char *stamp; /* of the CAB that the list was made from */
+  const char *path;  /* in that list */
 } CabMemberSpec;
 
 typedef struct {
@@ -107,6 +108,7 @@ void cab_contents_look_at_disk (CabContents *self, const CabScope *scope, const 
 
 /* What is on the way: of CabDownload, for the caller to unref. */
 GArray *cab_contents_downloads (CabContents *self, gint64 now_us);
+GArray *cab_contents_unpackings (CabContents *self, gint64 now_us);
 
 /* The cache is too full, and what somebody has open cannot be removed: CABs that take much of the @used bytes give up what
  * nobody is reading near, of which the first bytes first, until @bytes are free.  How many are.  Blocks. */

@@ -222,6 +222,7 @@ static void on_written (gpointer data, guint64 end) {
     release_room_locked (run, len);
     cab_ranges_add (&self->have, 0, run->end);
     self->progress_us = g_get_monotonic_time ();
+    cab_rate_add (&self->rate, self->progress_us, len);
     g_clear_error (&self->trouble);
     cab_content_take_satisfied_locked (self, &satisfied);
   }

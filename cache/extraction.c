@@ -21,6 +21,7 @@ CabMemberSpec *cab_member_spec_copy (const CabMemberSpec *member) {
     return NULL;
   CabMemberSpec *copy = g_memdup2 (member, sizeof *member);
   copy->stamp = g_strdup (member->stamp);
+  copy->path = g_strdup (member->path);
   return copy;
 }
 
@@ -28,6 +29,7 @@ void cab_member_spec_free (CabMemberSpec *member) {
   if (member == NULL)
     return;
   g_free ((char *) (gsize) member->stamp);
+  g_free ((char *) (gsize) member->path);
   g_free (member);
 }
 

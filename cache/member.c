@@ -382,8 +382,12 @@ static void opening_free (Opening *self) {
 
 static void open_entry (const Opening *self, const CabMemberList *list, const CabMemberEntry *entry) {
   const CabMembersOptions *options = &self->members->options;
-  const CabMemberSpec spec = {entry->id, entry->has_size, entry->size, entry->modified,
-                              cab_member_list_stamp (list)};
+  const CabMemberSpec spec = {.id = entry->id,
+                              .has_size = entry->has_size,
+                              .size = entry->size,
+                              .modified = entry->modified,
+                              .stamp = cab_member_list_stamp (list),
+                              .path = self->path};
   if (entry->beyond) {
     g_autoptr (GError) error = g_error_new (
         CAB_ERROR, CAB_ERROR_NO_SPACE,

@@ -8,6 +8,7 @@
  */
 #include "cache/peer-private.h"
 #include "client/error.h"
+#include "client/metrics.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -169,6 +170,7 @@ static gboolean on_bytes (Tie *self, const CabPeerFrame *frame) {
   if (frame->range.start != transfer->pos || frame->range.end > transfer->end)
     return FALSE;
   transfer->pos = frame->range.end;
+  cab_metric_add (CAB_METRIC_BYTES_SHARED, frame->len);
   if (!transfer->sink.write (transfer->data, frame->range.start, frame->payload, frame->len, &error)) {
     transfer_end (untie (self), error); /* with what is still on its way */
     link_pump (self->link);

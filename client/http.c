@@ -1,12 +1,12 @@
-/* The only file that knows libcurl, but for what tls.c has.
+/* The only file that knows libcurl, but for what http_tls.c has.
  *
  * SPDX-License-Identifier: MIT
  */
 #include "client/http_private.h"
 
 #include "client/clock.h"
+#include "client/http_tls.h"
 #include "client/times.h"
-#include "client/tls.h"
 #include "client/wipe.h"
 
 #include <curl/curl.h>
@@ -197,7 +197,7 @@ static void set_connection (CURL *easy, const CabRequest *request) {
   if (lane->buffer > 0)
     curl_easy_setopt (easy, CURLOPT_BUFFERSIZE, (long) lane->buffer);
   if (lane->early && request->priority == 0)
-    cab_tls_want_short_records (easy);
+    cab_http_want_short_records (easy);
   if (lane->compressed)
     curl_easy_setopt (easy, CURLOPT_ACCEPT_ENCODING, "");
 }

@@ -27,7 +27,7 @@ typedef struct {
   gboolean paced;      /* others get no more of them than bring more bytes (pace.h) */
   gboolean http2;      /* HTTP/2 where the host speaks it, waiting for a connection that is being made */
   gboolean compressed; /* asks for compressed bodies and unpacks them */
-  gboolean early;      /* urgent ones have their first bytes in the first round trip, with TLS too (tls.h) */
+  gboolean early;      /* urgent ones have their first bytes in the first round trip, with TLS too (http_tls.h) */
   guint buffer;        /* bytes of the receive buffer, 0: libcurl's own */
 } CabLane;
 

@@ -13,6 +13,7 @@
 #define CAB_METRICS(X)                                                                                         \
   X (RETRIES, "Requests that were tried again.")                                                               \
   X (BYTES_RECEIVED, "Bytes of CABs received from blob hosts.")                                                \
+  X (BYTES_SHARED, "Bytes of CABs received from other mounts on the same cache directory.")                    \
   X (BYTES_CACHED, "Bytes of CABs answered from the cache.")                                                   \
   X (BYTES_SERVED, "Bytes of CABs and members given to the kernel, which keeps some for later.")               \
   X (READS_WAITED, "Reads that had to wait for the network.")                                                  \

@@ -37,20 +37,34 @@ static void add_head (GPtrArray *lines, json_t *status) {
   cab_text_add_line (lines, "%s: cabfs %s, process %s, since %s", account, version, pid, started);
 }
 
+static void add_progress (GPtrArray *lines, json_t *entry, const char *key, guint width) {
+  g_autofree char *path = text_of (entry, "path");
+  gint64 have = number_of (entry, key);
+  const CabProgress progress = {.name = path,
+                                .have = have >= 0 ? (guint64) have : 0,
+                                .size = number_of (entry, "size"),
+                                .rate = number_of (entry, "rate"),
+                                .left_s = number_of (entry, "secondsLeft")};
+  g_autofree char *line = cab_progress_line (&progress, width > 3 ? width - 3 : width);
+  cab_text_add_line (lines, "  %s", line);
+}
+
 static void add_downloads (GPtrArray *lines, json_t *downloads, guint width) {
   size_t i;
   json_t *entry;
   cab_text_add_line (lines, "Downloads: %zu", json_array_size (downloads));
   json_array_foreach (downloads, i, entry) {
-    g_autofree char *path = text_of (entry, "path");
-    gint64 have = number_of (entry, "cached");
-    const CabProgress progress = {.name = path,
-                                  .have = have >= 0 ? (guint64) have : 0,
-                                  .size = number_of (entry, "size"),
-                                  .rate = number_of (entry, "rate"),
-                                  .left_s = number_of (entry, "secondsLeft")};
-    g_autofree char *line = cab_progress_line (&progress, width > 3 ? width - 3 : width);
-    cab_text_add_line (lines, "  %s", line);
+    add_progress (lines, entry, "cached", width);
+  }
+}
+
+static void add_unpackings (GPtrArray *lines, json_t *unpackings, guint width) {
+  size_t i;
+  json_t *entry;
+  if (json_array_size (unpackings) > 0)
+    cab_text_add_line (lines, "Unpacking: %zu", json_array_size (unpackings));
+  json_array_foreach (unpackings, i, entry) {
+    add_progress (lines, entry, "unpacked", width);
   }
 }
 
@@ -83,8 +97,11 @@ static void add_bytes (GPtrArray *lines, json_t *bytes) {
   if (!json_is_object (bytes))
     return;
   g_autofree char *downloaded = size_of (bytes, "downloaded");
+  g_autofree char *shared = size_of (bytes, "shared");
   g_autofree char *served = size_of (bytes, "served");
-  cab_text_add_line (lines, "Bytes: %s downloaded, %s served", downloaded, served);
+  gboolean shares = number_of (bytes, "shared") > 0;
+  cab_text_add_line (lines, "Bytes: %s downloaded, %s%s%s served", downloaded, shares ? shared : "",
+                     shares ? " from other mounts, " : "", served);
 }
 
 static void add_requests (GPtrArray *lines, json_t *requests) {
@@ -152,6 +169,7 @@ GPtrArray *cab_status_view (json_t *status, guint width) {
   GPtrArray *lines = g_ptr_array_new_with_free_func (g_free);
   add_head (lines, status);
   add_downloads (lines, cab_json_get (status, "downloads"), width);
+  add_unpackings (lines, cab_json_get (status, "unpacking"), width);
   add_cache (lines, cab_json_get (status, "cache"));
   add_bytes (lines, cab_json_get (status, "bytes"));
   add_requests (lines, cab_json_get (status, "requests"));

@@ -35,6 +35,7 @@ static void take (CabFs *fs, CabSnapshot *out) {
                        .now = g_get_real_time () / G_USEC_PER_SEC,
                        .now_us = g_get_monotonic_time (),
                        .downloads = cab_cache_downloads (fs->cache),
+                       .unpackings = cab_cache_unpackings (fs->cache),
                        .hosts = cab_cache_hosts (fs->cache),
                        .failures = g_ptr_array_new_with_free_func ((GDestroyNotify) cab_failure_free),
                        .waiting = cab_park_count (fs->park),
@@ -63,7 +64,8 @@ void cab_fs_log_state (CabFs *self) {
 
 char *cab_fs_headline (CabFs *self) {
   g_autoptr (GArray) downloads = cab_cache_downloads (self->cache);
-  return cab_snapshot_headline (downloads);
+  g_autoptr (GArray) unpackings = cab_cache_unpackings (self->cache);
+  return cab_snapshot_headline (downloads, unpackings);
 }
 
 /* --- names -------------------------------------------------------------------------------------------------- */

@@ -99,20 +99,35 @@ static void add_time (Writer *self, const char *name, gint64 when) {
 
 /* --- the members -------------------------------------------------------------------------------------------- */
 
+/* What CABs and members have in common; @have: the name of the bytes that are here. */
+static void add_progress (Writer *writer, const CabDownload *download, const char *have) {
+  g_autofree char *path = cab_snapshot_path (download);
+  gint64 left = cab_snapshot_seconds_left (download);
+  add_text (writer, "path", path);
+  add_known (writer, "size", download->has_size, download->size);
+  add_number (writer, have, download->cached);
+  add_number (writer, "rate", download->rate);
+  add_known (writer, "secondsLeft", left >= 0, (guint64) left);
+  add_number (writer, "readers", download->readers);
+}
+
 static void add_downloads (Writer *writer, const GArray *downloads) {
   open_group (writer, "downloads", '[');
   for (guint i = 0; i < downloads->len; i++) {
     const CabDownload *download = &g_array_index (downloads, CabDownload, i);
-    g_autofree char *path = cab_snapshot_path (download);
-    gint64 left = cab_snapshot_seconds_left (download);
     open_group (writer, NULL, '{');
-    add_text (writer, "path", path);
-    add_known (writer, "size", download->has_size, download->size);
-    add_number (writer, "cached", download->cached);
-    add_number (writer, "rate", download->rate);
-    add_known (writer, "secondsLeft", left >= 0, (guint64) left);
-    add_number (writer, "readers", download->readers);
+    add_progress (writer, download, "cached");
     add_number (writer, "connections", download->connections);
+    close_group (writer, '}');
+  }
+  close_group (writer, ']');
+}
+
+static void add_unpackings (Writer *writer, const GArray *unpackings) {
+  open_group (writer, "unpacking", '[');
+  for (guint i = 0; i < unpackings->len; i++) {
+    open_group (writer, NULL, '{');
+    add_progress (writer, &g_array_index (unpackings, CabDownload, i), "unpacked");
     close_group (writer, '}');
   }
   close_group (writer, ']');
@@ -144,6 +159,7 @@ static void add_requests (Writer *writer, const CabSnapshot *self) {
   close_group (writer, '}');
   open_group (writer, "bytes", '{');
   add_number (writer, "downloaded", self->metrics[CAB_METRIC_BYTES_RECEIVED]);
+  add_number (writer, "shared", self->metrics[CAB_METRIC_BYTES_SHARED]);
   add_number (writer, "served", self->metrics[CAB_METRIC_BYTES_SERVED]);
   close_group (writer, '}');
 }
@@ -191,6 +207,7 @@ char *cab_snapshot_json (const CabSnapshot *self) {
   add_time (&writer, "started", self->started);
   add_time (&writer, "time", self->now);
   add_downloads (&writer, self->downloads);
+  add_unpackings (&writer, self->unpackings);
   add_cache (&writer, self);
   add_requests (&writer, self);
   add_hosts (&writer, self);

@@ -69,6 +69,7 @@ static void add_counters (GString *text, const CabSnapshot *self) {
   } rows[] = {
       {"cabfs_request_retries", NULL, CAB_METRIC_RETRIES},
       {"cabfs_downloaded_bytes", "bytes", CAB_METRIC_BYTES_RECEIVED},
+      {"cabfs_shared_bytes", "bytes", CAB_METRIC_BYTES_SHARED},
       {"cabfs_served_bytes", "bytes", CAB_METRIC_BYTES_SERVED},
       {"cabfs_served_from_cache_bytes", "bytes", CAB_METRIC_BYTES_CACHED},
       {"cabfs_reads_waited", NULL, CAB_METRIC_READS_WAITED},
@@ -160,6 +161,7 @@ char *cab_snapshot_metrics (const CabSnapshot *self) {
   add_counters (text, self);
   add_cache (text, self);
   add_downloads (text, self->downloads);
+  add_gauge (text, "cabfs_unpacking", NULL, "Members of CABs that are being unpacked.", self->unpackings->len);
   add_hosts (text, self);
   g_string_append (text, "# EOF\n");
   return g_string_free (text, FALSE);

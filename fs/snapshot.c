@@ -7,13 +7,15 @@
 
 void cab_snapshot_clear (CabSnapshot *self) {
   g_clear_pointer (&self->downloads, g_array_unref);
+  g_clear_pointer (&self->unpackings, g_array_unref);
   g_clear_pointer (&self->hosts, g_array_unref);
   g_clear_pointer (&self->failures, g_ptr_array_unref);
 }
 
 char *cab_snapshot_path (const CabDownload *download) {
-  g_autofree char *name = cab_name_from_cab (download->id);
-  return g_strconcat ("/", download->application, "/", download->failure, "/", name, NULL);
+  gboolean member = download->member != NULL;
+  return g_strconcat ("/", download->application, "/", download->failure, "/", download->id,
+                      member ? CAB_NAME_OPEN "/" : CAB_NAME_CAB, member ? download->member : "", NULL);
 }
 
 gint64 cab_snapshot_seconds_left (const CabDownload *download) {
@@ -25,10 +27,8 @@ gint64 cab_snapshot_seconds_left (const CabDownload *download) {
 
 /* --- one line ----------------------------------------------------------------------------------------------- */
 
-char *cab_snapshot_headline (const GArray *downloads) {
+static char *headline_of (const char *doing, const GArray *downloads) {
   guint64 cached = 0, size = 0, rate = 0;
-  if (downloads->len == 0)
-    return NULL;
   for (guint i = 0; i < downloads->len; i++) {
     const CabDownload *download = &g_array_index (downloads, CabDownload, i);
     cached += download->has_size ? download->cached : 0;
@@ -38,7 +38,7 @@ char *cab_snapshot_headline (const GArray *downloads) {
   g_autoptr (GString) line = g_string_new (NULL);
   g_autofree char *part = cab_text_part (cached, size);
   g_autofree char *speed = cab_text_size (rate);
-  g_string_printf (line, "Reading %u CAB%s", downloads->len, downloads->len > 1 ? "s" : "");
+  g_string_printf (line, "%s%s", doing, downloads->len > 1 ? "s" : "");
   if (size > 0)
     g_string_append_printf (line, ", %s", part);
   if (rate > 0)
@@ -48,19 +48,41 @@ char *cab_snapshot_headline (const GArray *downloads) {
   return g_string_free (g_steal_pointer (&line), FALSE);
 }
 
+char *cab_snapshot_headline (const GArray *downloads, const GArray *unpackings) {
+  gboolean reading = downloads->len > 0;
+  const GArray *shown = reading ? downloads : unpackings;
+  g_autofree char *doing = g_strdup_printf (reading ? "Reading %u CAB" : "Unpacking %u file", shown->len);
+  return shown->len > 0 ? headline_of (doing, shown) : NULL;
+}
+
 /* --- the log ------------------------------------------------------------------------------------------------ */
+
+/* "120.0 of 384.0 MiB, 52.0 MiB/s, 6 s left". */
+static char *progress_of (const CabDownload *download) {
+  g_autofree char *part =
+      download->has_size ? cab_text_part (download->cached, download->size) : g_strdup ("size not known yet");
+  g_autofree char *speed = cab_text_size (download->rate);
+  gint64 left = cab_snapshot_seconds_left (download);
+  g_autofree char *time = left < 0 ? g_strdup ("") : g_strdup_printf (", %" G_GINT64_FORMAT " s left", left);
+  return g_strdup_printf ("%s, %s/s%s", part, speed, time);
+}
 
 static void add_downloads (GPtrArray *lines, const GArray *downloads) {
   for (guint i = 0; i < downloads->len; i++) {
     const CabDownload *download = &g_array_index (downloads, CabDownload, i);
     g_autofree char *path = cab_snapshot_path (download);
-    g_autofree char *part =
-        download->has_size ? cab_text_part (download->cached, download->size) : g_strdup ("size not known yet");
-    g_autofree char *speed = cab_text_size (download->rate);
-    gint64 left = cab_snapshot_seconds_left (download);
-    g_autofree char *time = left < 0 ? g_strdup ("") : g_strdup_printf (", %" G_GINT64_FORMAT " s left", left);
-    cab_text_add_line (lines, "download %s: %s, %s/s%s; %u waiting, %u ranges under way", path, part, speed,
-                       time, download->readers, download->connections);
+    g_autofree char *progress = progress_of (download);
+    cab_text_add_line (lines, "download %s: %s; %u waiting, %u ranges under way", path, progress,
+                       download->readers, download->connections);
+  }
+}
+
+static void add_unpackings (GPtrArray *lines, const GArray *unpackings) {
+  for (guint i = 0; i < unpackings->len; i++) {
+    const CabDownload *unpacking = &g_array_index (unpackings, CabDownload, i);
+    g_autofree char *path = cab_snapshot_path (unpacking);
+    g_autofree char *progress = progress_of (unpacking);
+    cab_text_add_line (lines, "unpacking %s: %s; %u waiting", path, progress, unpacking->readers);
   }
 }
 
@@ -117,6 +139,7 @@ char **cab_snapshot_lines (const CabSnapshot *self) {
       CABFS_VERSION, self->account, started, self->downloads->len, self->waiting, self->open_files,
       self->entries, received, served);
   add_downloads (lines, self->downloads);
+  add_unpackings (lines, self->unpackings);
   add_cache (lines, self);
   add_requests (lines, self);
   add_hosts (lines, self);

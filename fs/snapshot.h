@@ -19,7 +19,8 @@ typedef struct {
   gint64 started; /* Unix seconds */
   gint64 now;
   gint64 now_us;       /* monotonic, of the same moment */
-  GArray *downloads;   /* CabDownload */
+  GArray *downloads;   /* CabDownload, of CABs */
+  GArray *unpackings;  /* CabDownload, of members */
   GArray *hosts;       /* CabHostState */
   GPtrArray *failures; /* CabFailure, the newest first */
   CabCacheState cache;
@@ -35,7 +36,7 @@ void cab_snapshot_clear (CabSnapshot *self);
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (CabSnapshot, cab_snapshot_clear)
 
-/* "/application/failure/id.cab". */
+/* "/application/failure/id.cab", or with ".d/member" after that. */
 char *cab_snapshot_path (const CabDownload *download);
 
 /* Seconds until a download is through at its present rate; -1 if there is no telling. */
@@ -50,7 +51,8 @@ char *cab_snapshot_metrics (const CabSnapshot *self);
 /* Lines for people, NULL-terminated. */
 char **cab_snapshot_lines (const CabSnapshot *self);
 
-/* "Reading 3 CABs, 120.0 of 384.0 MiB, 52.0 MiB/s": of an array of CabDownload; NULL if it is empty. */
-char *cab_snapshot_headline (const GArray *downloads);
+/* "Reading 3 CABs, 120.0 of 384.0 MiB, 52.0 MiB/s", "Unpacking 1 file, …": of arrays of CabDownload, the latter if no CAB
+ * is on the way; NULL if both are empty. */
+char *cab_snapshot_headline (const GArray *downloads, const GArray *unpackings);
 
 #endif

@@ -20,10 +20,12 @@ SAMPLE = {
                    "secondsLeft": 6, "readers": 1, "connections": 3},
                   {"path": "/new.cab", "size": None, "cached": None, "rate": None, "secondsLeft": None, "readers": 1,
                    "connections": 1}],
+    "unpacking": [{"path": f"/{APP}/{FAILURE}/one.cab.d/a.dmp", "size": 80 * MiB, "unpacked": 60 * MiB, "rate": 10 * MiB,
+                   "secondsLeft": 2, "readers": 1}],
     "cache": {"directory": "/home/anna/.cache/cabfs/contoso", "bytes": 3 << 30, "files": 34, "limit": 10 << 30,
               "evictedFiles": 2, "evictedBytes": 5 * MiB, "damaged": 1, "writable": False},
     "requests": {"token": {"sent": 1, "failed": 0}, "hits": {"sent": 5, "failed": 2}, "new": {"sent": 7, "failed": 0}},
-    "bytes": {"downloaded": 1536, "served": 12},
+    "bytes": {"downloaded": 1536, "shared": 2048, "served": 12},
     "hosts": [{"host": "acme.blob.core.windows.net", "use": "bytes", "connections": 3, "parallel": 16, "pausedSeconds": 90}],
     "errors": [{"time": "2026-11-21T16:40:30Z", "operation": "read", "path": "/one.cab", "error": "EIO", "status": 500,
                 "code": "InternalError", "correlationId": "1f-2e", "message": "it went wrong"}],
@@ -69,11 +71,13 @@ contoso: cabfs 0.1, process 123, since 2026-11-21T16:40:00Z
 Downloads: 2
   /{APP}/{FAILURE}/one.cab  [#####---------------]   25%   400.0 MiB    50.0 MiB/s     0:06
   /new.cab  [--------------------]               0 B
+Unpacking: 1
+  /{APP}/{FAILURE}/one.cab.d/a.dmp  [###############-----]   75%    80.0 MiB    10.0 MiB/s     0:02
 Cache: 3.0 GiB of 10.0 GiB in 34 files, /home/anna/.cache/cabfs/contoso
   2 files (5.0 MiB) removed, expired or for want of room
   1 damaged file, to be fetched again
   it cannot be written: nothing is kept
-Bytes: 1.5 KiB downloaded, 12 B served
+Bytes: 1.5 KiB downloaded, 2.0 KiB from other mounts, 12 B served
 Requests: token 1, hits 5 (2 failed), new 7
 Hosts:
   acme.blob.core.windows.net, bytes: 3 of 16 connections, it asked for a pause: 1:30
@@ -129,7 +133,7 @@ def test_watch_at_a_terminal(place):
         assert all(len(line) < 80 for line in screen.splitlines())
         assert re.search(r"^  \.\.\.\S+one\.cab +25% +400\.0 MiB +50\.0 MiB/s +0:06$|"
                          r"^  \.\.\.\S+one\.cab  \[#+-+\] +25% +400\.0 MiB", screen, re.M), screen
-        place(downloads=[], errors=[])
+        place(downloads=[], unpacking=[], errors=[])
         screen = terminal.wait(lambda screen: "Downloads: 0" in screen)
         assert "one.cab" not in screen and "Last errors" not in screen
         assert screen.count("contoso") == 2  # the account, and in the path of the cache: nothing is left of the first

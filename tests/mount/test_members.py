@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """CABs shown open: what is in them, how little is moved and unpacked for it, and what stays."""
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -340,6 +341,29 @@ def held_up(emulator, directory, mount, content):
     os.stat(path)
     emulator.fault("hold", "blob-get", skip=1)
     return mounted, path
+
+
+def status(mounted):
+    return json.loads((mounted.path / ".cabfs/status.json").read_text())
+
+
+def test_shown_while_it_is_unpacked(emulator, directory, mount):
+    """Also when there is nothing left to download: how far it is, and that somebody waits."""
+    content = os.urandom(24 * MIB)
+    mounted, path = held_up(emulator, directory, mount, content)
+    reader = Reader(path.read_bytes)
+    emulator.wait_held(1)
+    [pid] = workers(mounted)
+    [member] = status(mounted)["unpacking"]
+    assert member["path"] == f"/{path.relative_to(mounted.path)}"
+    assert member["size"] == len(content) and member["unpacked"] < len(content) and member["readers"] >= 1
+    os.kill(pid, signal.SIGSTOP)
+    emulator.clear_faults()
+    path.parent.with_name(path.parent.name.removesuffix(".d")).read_bytes()
+    assert status(mounted)["downloads"] == [] and len(status(mounted)["unpacking"]) == 1
+    os.kill(pid, signal.SIGCONT)
+    assert reader.get() == content
+    within(10, lambda: status(mounted)["unpacking"] == [], "it is over")
 
 
 def test_given_up(emulator, directory, mount):

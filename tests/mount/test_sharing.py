@@ -246,9 +246,9 @@ def is_unlocked(pair, cab):
             return False
 
 
-def downloaded(mounted):
-    """Bytes that the mount says it has from hosts."""
-    return json.loads((mounted.path / ".cabfs/status.json").read_text())["bytes"]["downloaded"]
+def bytes_of(pair, kind):
+    """What the mounts say of where their bytes are from: "downloaded" (from hosts) or "shared" (from one another)."""
+    return sum(json.loads((mounted.path / ".cabfs/status.json").read_text())["bytes"][kind] for mounted in pair.mounts)
 
 
 @pytest.mark.parametrize("size", [0, 1, 5000, 262_144, 262_145, 3 * MIB + 1, 24 * MIB], ids=str)
@@ -265,7 +265,7 @@ def test_wanted_by_both_at_once(emulator, mount, directory, size):
     emulator.wait_held(1)
     emulator.clear_faults(fault)
     assert results(readers) == [truth_of(emulator, cab)] * 2
-    assert sum(downloaded(mounted) for mounted in pair.mounts) == size
+    assert (bytes_of(pair, "downloaded"), bytes_of(pair, "shared")) == (size, size)
     for mounted in pair.mounts:
         assert digest(mounted, cab) == truth_of(emulator, cab)
     assert moved(emulator, cab) == size

@@ -148,8 +148,8 @@ def test_moment(emulator, mount):
         whole = file.readall()
         assert whole.startswith(begin) and os.pread(file.fileno(), 1 << 20, 0) == whole
         assert os.pread(file.fileno(), 10, len(whole)) == b""
-        assert json.loads(whole)["bytes"] == {"downloaded": 0, "served": 0}
-    assert status(mounted)["bytes"] == {"downloaded": 10 * KIB, "served": 10 * KIB}
+        assert json.loads(whole)["bytes"] == {"downloaded": 0, "shared": 0, "served": 0}
+    assert status(mounted)["bytes"] == {"downloaded": 10 * KIB, "shared": 0, "served": 10 * KIB}
 
 
 # --- numbers -----------------------------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ def test_agrees(emulator, mount):
     told, samples = status(mounted), metrics(mounted)
     counters = emulator.counters(cabs=False)
     total = sum(cab["size"] for cab in cabs[:4])
-    assert told["bytes"] == {"downloaded": total, "served": total}
+    assert told["bytes"] == {"downloaded": total, "shared": 0, "served": total}
     assert counters["bytes"] == total
     for kind, endpoint in (("token", "login"), ("list", "batch"), ("hits", "hits"), ("head", "blob-head"),
                            ("range", "blob-get"), ("locate", "cabdownload")):
@@ -255,7 +255,7 @@ def test_progress(emulator, mount):
     assert stalled.downloads()[0]["secondsLeft"] is None
     stalled.release()
     assert status(mounted)["downloads"] == [] and metrics(mounted)["cabfs_downloads",] == 0
-    assert status(mounted)["bytes"] == {"downloaded": cab["size"], "served": cab["size"]}
+    assert status(mounted)["bytes"] == {"downloaded": cab["size"], "shared": 0, "served": cab["size"]}
 
 
 def test_before_the_first_byte(emulator, mount):

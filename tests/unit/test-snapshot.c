@@ -15,6 +15,7 @@ static CabSnapshot empty (void) {
                        .now = 1795280460,
                        .now_us = 100 * G_USEC_PER_SEC,
                        .downloads = g_array_new (FALSE, FALSE, sizeof (CabDownload)),
+                       .unpackings = g_array_new (FALSE, FALSE, sizeof (CabDownload)),
                        .hosts = g_array_new (FALSE, FALSE, sizeof (CabHostState)),
                        .failures = g_ptr_array_new (),
                        .cache = {.dir = "/c", .writable = TRUE}};
@@ -36,6 +37,11 @@ static void add_download (CabSnapshot *snapshot, CabDownload download) {
   g_array_append_val (snapshot->downloads, download);
 }
 
+static void add_unpacking (CabSnapshot *snapshot, CabDownload download, const char *member) {
+  download.member = (char *) (gsize) member;
+  g_array_append_val (snapshot->unpackings, download);
+}
+
 static void test_seconds_left (void) {
   CabDownload download = download_of (TRUE, 1000, 0, 100);
   g_assert_cmpint (cab_snapshot_seconds_left (&download), ==, 10);
@@ -50,13 +56,17 @@ static void test_seconds_left (void) {
 }
 
 static void check_headline (const CabSnapshot *snapshot, const char *expected) {
-  g_autofree char *line = cab_snapshot_headline (snapshot->downloads);
+  g_autofree char *line = cab_snapshot_headline (snapshot->downloads, snapshot->unpackings);
   g_assert_cmpstr (line, ==, expected);
 }
 
 static void test_headline (void) {
   g_auto (CabSnapshot) snapshot = empty ();
   check_headline (&snapshot, NULL);
+  add_unpacking (&snapshot, download_of (TRUE, 50 * MIB, 10 * MIB, 5 * MIB), "a.dmp");
+  check_headline (&snapshot, "Unpacking 1 file, 10.0 of 50.0 MiB, 5.0 MiB/s");
+  add_unpacking (&snapshot, download_of (FALSE, 0, 0, 0), "b.dmp");
+  check_headline (&snapshot, "Unpacking 2 files, 10.0 of 50.0 MiB, 5.0 MiB/s");
   add_download (&snapshot, download_of (FALSE, 0, 0, 0));
   check_headline (&snapshot, "Reading 1 CAB, waiting for bytes");
   add_download (&snapshot, download_of (TRUE, 256 * MIB, 100 * MIB, 50 * MIB));
@@ -76,6 +86,7 @@ static void test_json_empty (void) {
                                          "  \"started\": \"2026-11-21T17:00:00Z\",\n"
                                          "  \"time\": \"2026-11-21T17:01:00Z\",\n"
                                          "  \"downloads\": [],\n"
+                                         "  \"unpacking\": [],\n"
                                          "  \"cache\": {\n"
                                          "    \"directory\": \"/c\",\n"
                                          "    \"bytes\": null,\n"
@@ -97,6 +108,11 @@ static void test_json_downloads (void) {
   has (json, "\"downloads\": [\n    {\n      \"path\": \"/1/2/3.cab\",\n      \"size\": 1000,\n"
              "      \"cached\": 250,\n      \"rate\": 100,\n      \"secondsLeft\": 8,\n      \"readers\": 1,\n"
              "      \"connections\": 2\n    },\n    {\n");
+  add_unpacking (&snapshot, download_of (TRUE, 1000, 250, 100), "log/a.dmp");
+  g_autofree char *more = cab_snapshot_json (&snapshot);
+  has (more,
+       "\"unpacking\": [\n    {\n      \"path\": \"/1/2/3.cab.d/log/a.dmp\",\n      \"size\": 1000,\n"
+       "      \"unpacked\": 250,\n      \"rate\": 100,\n      \"secondsLeft\": 8,\n      \"readers\": 1\n");
   has (json, "\"size\": null,\n      \"cached\": 0,\n      \"rate\": 0,\n      \"secondsLeft\": null,\n");
 }
 
@@ -152,6 +168,7 @@ static void test_metrics (void) {
   g_autofree char *before = cab_snapshot_metrics (&snapshot);
   has (before, "# TYPE cabfs_requests counter\n# HELP cabfs_requests ");
   has (before, "\ncabfs_requests_total{kind=\"range\"} 7\n");
+  has (before, "\ncabfs_unpacking 0\n");
   has (before, "\ncabfs_requests_failed_total{kind=\"range\"} 2\n");
   has (before, "\n# TYPE cabfs_downloaded_bytes counter\n# UNIT cabfs_downloaded_bytes bytes\n");
   has (before, "\ncabfs_downloaded_bytes_total 18446744073709551615\n");
@@ -167,10 +184,11 @@ static void test_lines (void) {
   g_auto (CabSnapshot) snapshot = empty ();
   add_download (&snapshot, download_of (TRUE, 384 * MIB, 120 * MIB, 52 * MIB));
   add_download (&snapshot, download_of (FALSE, 0, 0, 0));
+  add_unpacking (&snapshot, download_of (TRUE, 50 * MIB, 10 * MIB, 5 * MIB), "a.dmp");
   snapshot.cache.full = TRUE;
   snapshot.cache.writable = FALSE;
   g_auto (GStrv) lines = cab_snapshot_lines (&snapshot);
-  g_assert_cmpuint (g_strv_length (lines), ==, 5);
+  g_assert_cmpuint (g_strv_length (lines), ==, 6);
   g_assert_true (
       g_str_has_prefix (lines[0], "cabfs " CABFS_VERSION ", account contoso, since 2026-11-21T17:00:00Z: "));
   g_assert_cmpstr (
@@ -179,6 +197,8 @@ static void test_lines (void) {
   g_assert_cmpstr (lines[2], ==,
                    "download /1/2/3.cab: size not known yet, 0 B/s; 1 waiting, 2 ranges under way");
   g_assert_cmpstr (lines[3], ==,
+                   "unpacking /1/2/3.cab.d/a.dmp: 10.0 of 50.0 MiB, 5.0 MiB/s, 8 s left; 1 waiting");
+  g_assert_cmpstr (lines[4], ==,
                    "cache /c: not counted yet of any, 0 files; 0 removed (0 B), 0 damaged; full; not writable");
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-#include "client/tls.h"
+#include "client/http_tls.h"
 
+#include <curl/curl.h>
 #include <glib.h>
 #include <openssl/ssl.h>
 
@@ -17,7 +18,7 @@ static CURLcode on_context (CURL *easy, void *context, void *unused) {
              : CURLE_SSL_CONNECT_ERROR;
 }
 
-void cab_tls_want_short_records (CURL *easy) {
+void cab_http_want_short_records (void *easy) {
   if (!is_openssl ())
     return;
   curl_easy_setopt (easy, CURLOPT_SSL_SESSIONID_CACHE, 0L);

@@ -1,4 +1,4 @@
-/* tls.h - what a connection that somebody waits for asks of TLS.
+/* http_tls.h - what a connection that somebody waits for asks of TLS.
  *
  * Nothing of a TLS record can be read before its end has come, and servers fill theirs, of 16 KiB.  That is more than a
  * new connection brings in its first round trip (ten segments, RFC 6928), so the first byte would wait for the second
@@ -10,16 +10,11 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef CABFS_CLIENT_TLS_H
-#define CABFS_CLIENT_TLS_H
+#ifndef CABFS_CLIENT_HTTP_TLS_H
+#define CABFS_CLIENT_HTTP_TLS_H
 
-#include <curl/curl.h>
-
-/* Bytes of a record, without what encryption adds. */
-#define CAB_TLS_RECORD 4096
-
-/* If @easy has to make a connection, and one of TLS, that one is asked for records of CAB_TLS_RECORD.  Nothing if
- * libcurl was built with another TLS library than OpenSSL. */
-void cab_tls_want_short_records (CURL *easy);
+/* If @easy, libcurl's handle, has to make a connection, and one of TLS, that one is asked for records of 4 KiB, without
+ * what encryption adds.  Nothing if libcurl was built with another TLS library than OpenSSL. */
+void cab_http_want_short_records (void *easy);
 
 #endif
