@@ -8,11 +8,11 @@
 struct Stream {
   CabRefs refs;
   CabContent *content; /* a reference */
-  CabPriority priority;
   guint64 start;
   CabSummer *summer; /* the transfer's, and who ends it */
 
   /* owner's lock */
+  CabPriority priority;
   CabTransfer *transfer; /* NULL until cab_blob_get() has returned; stays until the stream is freed, as does: */
   CabPeerTransfer *peer; /* that of another mount, which came before it */
   guint64 pos, end;      /* [pos, end) is still to come */
@@ -214,15 +214,23 @@ static void on_done (gpointer data, const GError *error) {
 static void fetch_from_host (Stream *stream, CabRange range) {
   static const CabSink sink = {on_facts, on_write, on_done};
   CabContent *self = stream->content;
+  CabPriority priority;
+  gboolean cancelled, hurried;
   cab_ref_take (&stream->refs); /* on_done() may have run before the call returns */
-  CabTransfer *transfer = cab_blob_get (self->blob, range.start, range.end - range.start, self->etag,
-                                        stream->priority, &sink, stream);
-  gboolean cancelled;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock);
+    priority = stream->priority;
+  }
+  CabTransfer *transfer = cab_blob_get (self->blob, range.start, range.end - range.start, self->etag, priority,
+                                        &sink, stream);
   {
     CAB_LOCK_SCOPE (&self->owner->lock);
     stream->transfer = transfer;
     cancelled = stream->cancelled;
+    hurried = stream->priority != priority; /* by who found no transfer yet */
   }
+  if (hurried)
+    cab_transfer_set_priority (transfer, CAB_PRIORITY_READER);
   if (cancelled)
     cab_transfer_cancel (transfer);
   stream_drop (stream);
@@ -277,6 +285,16 @@ static guint most_streams (const CabContent *self) {
                                                                   : connections;
 }
 
+/* Somebody came to wait for some of @range, and may have looked for streams to hurry before this one was there. */
+static gboolean is_waited_for_locked (const CabContent *self, CabRange range) {
+  for (const GList *link = self->readers.head; link != NULL; link = link->next) {
+    const Reader *reader = link->data;
+    if (reader->off < range.end && reader->off + reader->len > range.start)
+      return TRUE;
+  }
+  return FALSE;
+}
+
 /* The stream for the first gap of @zone, or NULL if there is none that may be fetched now. */
 static Stream *plan_locked (CabContent *self, CabZone *zone, guint64 urgent, CabRange *gap) {
   if (self->phase == CONTENT_READY) /* the size may have come since the zone was drawn */
@@ -284,7 +302,8 @@ static Stream *plan_locked (CabContent *self, CabZone *zone, guint64 urgent, Cab
   if ((self->phase != CONTENT_OPENING && self->phase != CONTENT_READY) ||
       !cab_plan_gap (&self->have, &self->coming, zone, gap))
     return NULL;
-  CabPriority priority = gap->start < urgent ? CAB_PRIORITY_READER : CAB_PRIORITY_AHEAD;
+  gboolean is_urgent = gap->start < urgent || is_waited_for_locked (self, *gap);
+  CabPriority priority = is_urgent ? CAB_PRIORITY_READER : CAB_PRIORITY_AHEAD;
   if (priority == CAB_PRIORITY_AHEAD && (self->users == 0 || self->streams.length >= most_streams (self)))
     return NULL;
   Stream *stream = g_new0 (Stream, 1);
@@ -366,9 +385,10 @@ void cab_content_hurry (CabContent *self, CabRange range) {
     CAB_LOCK_SCOPE (&self->owner->lock);
     streams = streams_of_locked (self, range);
     for (guint i = 0; i < streams->len; i++) {
-      const Stream *stream = g_ptr_array_index (streams, i);
+      Stream *stream = g_ptr_array_index (streams, i);
       if (stream->transfer != NULL && stream->priority == CAB_PRIORITY_AHEAD)
         g_ptr_array_add (ahead, stream->transfer);
+      stream->priority = CAB_PRIORITY_READER;
     }
   }
   for (guint i = 0; i < ahead->len; i++)

@@ -18,6 +18,7 @@ struct CabTransfer {
   gpointer data;
   char *etag;
   atomic_bool cancelled;
+  atomic_uint priority;
 };
 
 static struct {
@@ -29,6 +30,8 @@ static struct {
   guint64 size;
   char etag[64];
   GBytes *bytes; /* NULL: fake_byte() */
+  void (*on_get) (gpointer data, guint64 off);
+  gpointer on_get_data;
 } fake = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER, .requests = G_QUEUE_INIT};
 
 guchar fake_byte (guint64 off) {
@@ -41,6 +44,16 @@ void fake_set_blob (guint64 size, const char *etag) {
   g_clear_pointer (&fake.bytes, g_bytes_unref);
   fake.size = size;
   g_strlcpy (fake.etag, etag, sizeof fake.etag);
+}
+
+CabPriority fake_priority (const FakeRequest *request) {
+  return (CabPriority) atomic_load (&request->transfer->priority);
+}
+
+void fake_on_get (void (*func) (gpointer data, guint64 off), gpointer data) {
+  CAB_LOCK_SCOPE (&fake.lock);
+  fake.on_get = func;
+  fake.on_get_data = data;
 }
 
 void fake_set_bytes (GBytes *bytes, const char *etag) {
@@ -261,6 +274,18 @@ void cab_blob_probe (CabBlob *self, CabPriority priority, CabProbeDone done, gpo
     refuse (request);
 }
 
+static void tell_of_get (guint64 off) {
+  void (*func) (gpointer data, guint64 off);
+  gpointer data;
+  {
+    CAB_LOCK_SCOPE (&fake.lock);
+    func = fake.on_get;
+    data = fake.on_get_data;
+  }
+  if (func != NULL)
+    func (data, off);
+}
+
 CabTransfer *cab_blob_get (CabBlob *self, guint64 off, guint64 len, const char *etag, CabPriority priority,
                            const CabSink *sink, gpointer data) {
   CabTransfer *transfer = g_new0 (CabTransfer, 1);
@@ -270,6 +295,7 @@ CabTransfer *cab_blob_get (CabBlob *self, guint64 off, guint64 len, const char *
   transfer->sink = *sink;
   transfer->data = data;
   transfer->etag = g_strdup (etag);
+  atomic_init (&transfer->priority, priority);
   FakeRequest *request = g_new0 (FakeRequest, 1);
   request->kind = FAKE_GET;
   request->id = g_strdup (self->id);
@@ -278,6 +304,7 @@ CabTransfer *cab_blob_get (CabBlob *self, guint64 off, guint64 len, const char *
   request->len = len;
   if (!push (request))
     refuse (request);
+  tell_of_get (off);
   return transfer;
 }
 
@@ -286,6 +313,7 @@ void cab_transfer_cancel (CabTransfer *self) {
 }
 
 void cab_transfer_set_priority (CabTransfer *self, CabPriority priority) {
+  atomic_store (&self->priority, priority);
 }
 
 void cab_transfer_unref (CabTransfer *self) {

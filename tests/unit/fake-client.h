@@ -45,6 +45,12 @@ void fake_answer_probe (FakeRequest *request, const GError *error);
  * with @error; stops early where the sink ends the transfer or it was cancelled. */
 void fake_answer_get (FakeRequest *request, guint64 len, gsize piece, const GError *error);
 
+/* What was asked for last. */
+CabPriority fake_priority (const FakeRequest *request);
+
+/* Calls @func in each cab_blob_get() from now on, with the range's beginning, before that returns.  NULL: no more. */
+void fake_on_get (void (*func) (gpointer data, guint64 off), gpointer data);
+
 /* Later requests are answered with CAB_ERROR_CANCELLED, and so are those that wait. */
 void fake_stop (void);
 void fake_start (void);

@@ -2,7 +2,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "cache/cache.h"
+#include "cache/content-private.h"
 #include "cache/sizes.h"
 #include "client/error.h"
 #include "client/sync.h"
@@ -662,6 +662,79 @@ static void test_free_connection (Fixture *f, gconstpointer unused) {
   cab_content_unref (opened.content);
 }
 
+typedef struct {
+  CabContent *content;
+  Result read;
+  guint64 off; /* where the range begins that is read while it is asked for */
+} Hurrier;
+
+static void read_what_is_asked_for (gpointer data, guint64 off) {
+  Hurrier *self = data;
+  if (off == 0 || self->off > 0)
+    return;
+  self->off = off;
+  cab_content_read (self->content, off, 10, on_read, &self->read);
+}
+
+/* Behind what others wait for, read-ahead may wait for ever: nobody may wait for what is still that. */
+static void test_hurry (Fixture *f, gconstpointer unused) {
+  g_auto (Result) opened = RESULT_INIT, first = RESULT_INIT, late = RESULT_INIT;
+  Hurrier hurrier = {.read = RESULT_INIT};
+  fake_set_blob (100 * MIB, "\"one\"");
+  open_now (f, "a", &opened);
+  fake_answer_get (take_get (), 0, 1, NULL);
+  wait_for (&opened);
+  hurrier.content = opened.content;
+  fake_on_get (read_what_is_asked_for, &hurrier);
+  cab_content_read (opened.content, 0, 512 << 10, on_read, &first);
+  fake_on_get (NULL, NULL);
+  FakeRequest *requests[4];
+  for (guint i = 0; i < G_N_ELEMENTS (requests); i++)
+    requests[i] = take_get ();
+  cab_content_read (opened.content, requests[2]->off, 10, on_read, &late);
+  static const CabPriority expected[] = {CAB_PRIORITY_READER, CAB_PRIORITY_READER, CAB_PRIORITY_READER,
+                                         CAB_PRIORITY_AHEAD};
+  for (guint i = 0; i < G_N_ELEMENTS (requests); i++)
+    g_assert_cmpint (fake_priority (requests[i]), ==, expected[i]);
+  g_assert_cmpuint (requests[1]->off, ==, hurrier.off);
+  for (guint i = 0; i < G_N_ELEMENTS (requests); i++)
+    fake_answer_get (requests[i], G_MAXUINT64, 65536, NULL);
+  wait_for (&hurrier.read);
+  wait_for (&late);
+  fake_stop ();
+  cab_content_unref (opened.content);
+  result_clear (&hurrier.read);
+}
+
+static void fetch_ahead (gpointer content, guint64 off) {
+  if (off == 0)
+    cab_content_fetch (content, cab_plan_zone (192 << 10, 512 << 10), 0);
+}
+
+/* The same of what another reader's read-ahead asks for, before he who waits for it does so himself. */
+static void test_asked_for_by_another (Fixture *f, gconstpointer unused) {
+  g_auto (Result) opened = RESULT_INIT, middle = RESULT_INIT, read = RESULT_INIT;
+  fake_set_blob (MIB, "\"one\"");
+  open_now (f, "a", &opened);
+  fake_answer_get (take_get (), 0, 1, NULL);
+  wait_for (&opened);
+  cab_content_read (opened.content, 128 << 10, 10, on_read, &middle);
+  fake_answer_get (take_get (), G_MAXUINT64, 65536, NULL);
+  wait_for (&middle);
+  fake_on_get (fetch_ahead, opened.content);
+  cab_content_read (opened.content, 0, 256 << 10, on_read, &read);
+  fake_on_get (NULL, NULL);
+  FakeRequest *first = take_get (), *second = take_get ();
+  g_assert_cmpuint (first->off, ==, 0);
+  g_assert_cmpuint (second->off, ==, 192 << 10);
+  g_assert_cmpint (fake_priority (second), ==, CAB_PRIORITY_READER);
+  fake_answer_get (first, G_MAXUINT64, 65536, NULL);
+  fake_answer_get (second, G_MAXUINT64, 65536, NULL);
+  wait_for (&read);
+  fake_stop ();
+  cab_content_unref (opened.content);
+}
+
 static void on_read_close (gpointer data, const void *bytes, gsize len, const GError *error) {
   cab_content_unref (data);
 }
@@ -976,6 +1049,8 @@ int main (int argc, char **argv) {
   CACHE_TEST ("open/empty", test_empty);
   CACHE_TEST ("read/streaming", test_streaming);
   CACHE_TEST ("read/closed-when-answered", test_closed_when_answered);
+  CACHE_TEST ("read/hurry", test_hurry);
+  CACHE_TEST ("read/asked-for-by-another", test_asked_for_by_another);
   CACHE_TEST ("read/free-connection", test_free_connection);
   CACHE_TEST ("read/free-connection-closed", test_free_connection_closed);
   CACHE_TEST ("read/changed", test_changed);
