@@ -172,7 +172,7 @@ static void *look_after (void *data) {
     }
     for (guint i = 0; i < waiting->len; i++) {
       CabParked *parked = g_ptr_array_index (waiting, i);
-      if (is_dead (parked->pid) && claim (parked))
+      if (is_dead (parked->pid) && claim_interrupted (parked))
         answer_interrupted (parked);
     }
   }
