@@ -133,6 +133,8 @@ typedef void (*CabOpenDone) (gpointer data, CabContent *content, const GError *e
 void cab_cache_open (CabCache *self, const CabScope *scope, const CabRecord *record, CabReach reach,
                      CabOpenDone done, gpointer data);
 
+/* One more user, beside one that is there; and one less: the last closes it. */
+CabContent *cab_content_ref (CabContent *self);
 void cab_content_unref (CabContent *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabContent, cab_content_unref)

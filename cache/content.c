@@ -101,6 +101,12 @@ void cab_content_drop (CabContent *self) {
     pthread_cond_broadcast (&owner->emptied);
 }
 
+CabContent *cab_content_ref (CabContent *self) {
+  CAB_LOCK_SCOPE (&self->owner->lock);
+  self->users++;
+  return cab_content_hold (self);
+}
+
 void cab_content_unref (CabContent *self) {
   if (self == NULL)
     return;

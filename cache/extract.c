@@ -157,6 +157,7 @@ static void run_over (CabRun *run, guint64 size, const GError *error) {
     CAB_LOCK_SCOPE (&self->owner->lock);
     release_room_locked (run, run->reserved);
     held = run->held.end > 0;
+    run->held = (CabRange){0, 0};
   }
   if (held)
     run_drop (run);
@@ -397,13 +398,18 @@ static gboolean is_without_room_locked (CabRun *run, gboolean lacking, gint64 no
 /* Gives the worker what he waits for, if he does.  Drops the reference. */
 static void go_on (CabRun *run) {
   CabRange range;
+  g_autoptr (CabContent) cab = NULL; /* the run may be over before it was read */
   {
     CAB_LOCK_SCOPE (&run->content->owner->lock);
     range = run->held;
     run->held = (CabRange){0, 0};
+    if (range.end > 0) {
+      run->cab->users++;
+      cab = cab_content_hold (run->cab);
+    }
   }
   if (range.end > 0) /* its reference is that of the call that comes back */
-    cab_content_read (run->cab, range.start, (gsize) (range.end - range.start), on_bytes, run);
+    cab_content_read (cab, range.start, (gsize) (range.end - range.start), on_bytes, run);
   run_drop (run);
 }
 

@@ -98,9 +98,12 @@ void cab_op_read (fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct
   note_cleared (fuse_req_userdata (req), file);
   g_autofree char *bytes = g_malloc (size);
   gsize got;
-  if (cab_content_read_now (file->content, (guint64) off, size, bytes, &got))
+  if (cab_content_read_now (file->content, (guint64) off, size, bytes, &got)) {
     reply_bytes (req, bytes, got);
-  else
-    cab_content_read (file->content, (guint64) off, size, on_read,
-                      cab_call_new (req, "read", file->node, NULL));
+    return;
+  }
+  /* Once the call waits it may be answered, and the file be closed. */
+  g_autoptr (CabContent) content = cab_content_ref (file->content);
+  CabCall *call = cab_call_new (req, "read", file->node, NULL);
+  cab_content_read (content, (guint64) off, size, on_read, call);
 }

@@ -45,6 +45,8 @@ struct CabFs {
   gpointer waits_data;
 
   pthread_mutex_t lock;
+  pthread_cond_t idle; /* lock: signalled when the last call is freed */
+  guint calls;         /* lock: of CabCall, that are there */
   GHashTable
       *open_files;       /* lock: of CabFile, owned: the kernel does not close what a vanished mount had open */
   GHashTable *open_dirs; /* lock: of CabDir, owned */

@@ -58,6 +58,7 @@ CabFs *cab_fs_new (CabCache *cache, const CabFsOptions *options) {
   self->handles = cab_handles_new (cache);
   clock_gettime (CLOCK_REALTIME, &self->started);
   pthread_mutex_init (&self->lock, NULL);
+  pthread_cond_init (&self->idle, NULL);
   self->open_files = g_hash_table_new_full (NULL, NULL, cab_file_free, NULL);
   self->open_dirs = g_hash_table_new_full (NULL, NULL, (GDestroyNotify) cab_dir_free, NULL);
   return self;
@@ -68,6 +69,11 @@ void cab_fs_attach (CabFs *self, struct fuse_session *se) {
 }
 
 void cab_fs_detach (CabFs *self) {
+  {
+    CAB_LOCK_SCOPE (&self->lock);
+    while (self->calls > 0)
+      pthread_cond_wait (&self->idle, &self->lock);
+  }
   if (self->notify != NULL)
     cab_notify_stop (self->notify);
 }
@@ -95,6 +101,7 @@ void cab_fs_free (CabFs *self) {
   cab_handles_free (self->handles);
   g_strfreev (self->configured);
   g_ptr_array_unref (self->outdated);
+  pthread_cond_destroy (&self->idle);
   pthread_mutex_destroy (&self->lock);
   g_free (self);
 }
@@ -143,6 +150,10 @@ gboolean cab_fs_is_listed (CabFs *fs, const char *application) {
 CabCall *cab_call_new (fuse_req_t req, const char *operation, CabNode *node, const char *name) {
   CabCall *call = g_new0 (CabCall, 1);
   call->fs = fuse_req_userdata (req);
+  {
+    CAB_LOCK_SCOPE (&call->fs->lock);
+    call->fs->calls++;
+  }
   call->operation = operation;
   call->node = cab_node_ref (node);
   call->name = g_strdup (name);
@@ -161,7 +172,11 @@ void cab_call_free (CabCall *call) {
   cab_node_unref (call->node);
   g_free (call->name);
   g_free (call->program);
+  CabFs *fs = call->fs;
   g_free (call);
+  CAB_LOCK_SCOPE (&fs->lock); /* the last thing that is done with it */
+  if (--fs->calls == 0)
+    pthread_cond_broadcast (&fs->idle);
 }
 
 /* Of CABs that the service lists, and says that this account cannot have, only what is in the cache is looked at: but for

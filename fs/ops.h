@@ -25,8 +25,8 @@ CabFs *cab_fs_new (CabCache *cache, const CabFsOptions *options);
 /* For notifications: @se must be there until cab_fs_free(). */
 void cab_fs_attach (CabFs *self, struct fuse_session *se);
 
-/* Nothing is said to the kernel any more.  When the cache was stopped, and before the session is unmounted, which closes
- * what notifications are written to. */
+/* Waits until whoever answers requests has done so and is through with us; then nothing is said to the kernel any more.
+ * When the cache was stopped, and before the session is unmounted, which closes what notifications are written to. */
 void cab_fs_detach (CabFs *self);
 
 /* @func is called whenever a request begins to wait, on any thread.  Before the first operation. */
