@@ -56,24 +56,37 @@ void cab_reply_dir (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabD
 }
 
 /* What is configured, what the services enumerate, and what was reached by name. */
-static void reply_root (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabNode *root) {
-  guint64 version = (cab_products_version (fs->products) << 32) + cab_reached_version (fs->reached) + 1;
+static char **root_names (CabFs *fs) {
   char **names = cab_dir_merge (g_strdupv (fs->configured), cab_products_list (fs->products));
-  names = cab_dir_merge (names, cab_reached_list (fs->reached, NULL));
+  return cab_dir_merge (names, cab_reached_list (fs->reached, NULL));
+}
+
+/* Takes @names. */
+static void reply_root (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabNode *root, char **names) {
+  guint64 version = (cab_products_version (fs->products) << 32) + cab_reached_version (fs->reached) + 1;
   cab_reply_dir (fs, req, info, cab_dir_new_names (root, names), version);
 }
 
+/* Where there is nothing to show, a list that failed is no empty one; and it is asked for again by who comes next. */
 static void on_products (gpointer data) {
   CabCall *call = data;
+  CabFs *fs = call->fs;
+  g_auto (GStrv) names = root_names (fs);
+  g_autoptr (GError) error = names[0] == NULL ? cab_products_failure (fs->products) : NULL;
+  if (error != NULL) {
+    cab_products_retry (fs->products);
+    cab_call_fail (call, error);
+    return;
+  }
   fuse_req_t req = cab_call_take (call);
   if (req != NULL)
-    reply_root (call->fs, req, &call->info, call->node);
+    reply_root (fs, req, &call->info, call->node, g_steal_pointer (&names));
   cab_call_free (call);
 }
 
 static void open_root (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabNode *root) {
   if (!fs->options->discover) {
-    reply_root (fs, req, info, root);
+    reply_root (fs, req, info, root, root_names (fs));
     return;
   }
   CabReach reach = cab_fs_reach (fs, req);

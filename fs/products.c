@@ -15,7 +15,8 @@ typedef struct {
   CabRecords *records; /* NULL: none so far */
   guint64 version;     /* of the listing */
   gint64 not_before_us;
-  gboolean told; /* that it failed */
+  gboolean told;  /* that it failed */
+  GError *failed; /* with this, while there are no records */
 } List;
 
 struct CabProducts {
@@ -54,8 +55,10 @@ CabProducts *cab_products_new (CabCache *cache) {
 void cab_products_free (CabProducts *self) {
   if (self == NULL)
     return;
-  for (guint i = 0; i < N_LISTS; i++)
+  for (guint i = 0; i < N_LISTS; i++) {
     g_clear_pointer (&self->lists[i].records, cab_records_unref);
+    g_clear_error (&self->lists[i].failed);
+  }
   g_hash_table_unref (self->known);
   pthread_mutex_destroy (&self->lock);
   g_free (self);
@@ -76,6 +79,7 @@ static void take_list (CabProducts *self, guint index, const CabListing *listing
   CAB_LOCK_SCOPE (&self->lock);
   List *list = &self->lists[index];
   list->told = FALSE;
+  g_clear_error (&list->failed);
   list->not_before_us = 0;
   if (list->records != NULL && list->version == listing->version)
     return;
@@ -87,9 +91,12 @@ static void take_list (CabProducts *self, guint index, const CabListing *listing
 }
 
 /* TRUE if that is worth a line in the log. */
-static gboolean take_failure (CabProducts *self, guint index) {
+static gboolean take_failure (CabProducts *self, guint index, const GError *error) {
   CAB_LOCK_SCOPE (&self->lock);
   List *list = &self->lists[index];
+  g_clear_error (&list->failed);
+  if (list->records == NULL)
+    list->failed = g_error_copy (error);
   gboolean news = !list->told;
   list->told = TRUE;
   list->not_before_us = g_get_monotonic_time () + FAILED_PAUSE_US;
@@ -112,7 +119,7 @@ static void on_list (gpointer data, const CabListing *listing, const GError *err
                     !g_error_matches (error, CAB_ERROR, CAB_ERROR_CANCELLED);
   if (error == NULL)
     take_list (round->products, question->index, listing);
-  else if (failed && take_failure (round->products, question->index))
+  else if (failed && take_failure (round->products, question->index, error))
     g_warning (
         "discover: the products of family \"%s\" cannot be listed, only those of the configuration are: %s",
         family, error->message);
@@ -156,6 +163,24 @@ char **cab_products_list (CabProducts *self) {
     if (self->lists[i].records != NULL)
       ids = cab_dir_merge (ids, cab_dir_ids (self->lists[i].records));
   return ids;
+}
+
+static gboolean is_unavailable (const GError *error) {
+  return g_error_matches (error, CAB_ERROR, CAB_ERROR_NOT_FOUND) ||
+         g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED);
+}
+
+GError *cab_products_failure (CabProducts *self) {
+  const GError *worst = NULL;
+  gboolean any = FALSE;
+  CAB_LOCK_SCOPE (&self->lock);
+  for (guint i = 0; i < N_LISTS; i++) {
+    const GError *failed = self->lists[i].failed;
+    any = any || self->lists[i].records != NULL;
+    if (failed != NULL && (worst == NULL || is_unavailable (worst)))
+      worst = failed;
+  }
+  return worst != NULL && !(any && is_unavailable (worst)) ? g_error_copy (worst) : NULL;
 }
 
 const char *cab_products_family (CabProducts *self, const char *application) {

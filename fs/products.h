@@ -33,6 +33,10 @@ void cab_products_retry (CabProducts *self);
 /* The applicationIds of the lists as they are now, sorted, each once. */
 char **cab_products_list (CabProducts *self);
 
+/* Why there may be more than the lists have, though they have nothing: a copy of the error of one that never came; NULL
+ * if there is none.  That a family is not available to the account counts only where no list came. */
+GError *cab_products_failure (CabProducts *self);
+
 /* The family of an application that any list ever had, static; else NULL. */
 const char *cab_products_family (CabProducts *self, const char *application);
 

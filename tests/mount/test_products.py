@@ -5,7 +5,7 @@ import os
 import pytest
 
 from families import BY_NAME, FAMILIES, PRODUCT_LISTS, add_failure, counts, everything, failure_of, questions, tree, tree_of
-from mount import errno_of, wait_until, xattrs
+from mount import errno_of, wait_until, within, xattrs
 from test_families import listed
 
 A = failure_of(0x1fd83f6d)
@@ -220,6 +220,32 @@ def test_products_without_the_network(emulator, mount):
     emulator.fault("drop", "*")
     mounted.mount()
     assert listed(mounted.path) == expected
+
+
+@pytest.mark.parametrize("endpoints", ["*", ["products", "desktop-insights"]], ids=["all", "two"])
+def test_services_down_at_first(emulator, mount, endpoints):
+    """That nothing could be listed is no empty directory; and when they are back nobody waits for long. [E9]"""
+    mounted = discover(mount, retries=1)
+    emulator.fault("status", endpoints, status=500)
+    assert errno_of(os.listdir, mounted.path) == "EIO"
+    emulator.clear_faults()
+    add_products(emulator, driver=DRIVERS, desktop=DESKTOPS)
+    within(20, lambda: errno_of(os.listdir, mounted.path) is None, "something is listed")
+    assert listed(mounted.path) == sorted(DRIVERS + DESKTOPS)
+
+
+def test_one_service_is_there(emulator, mount):
+    """What it has is shown, though others cannot be asked."""
+    add_products(emulator, store=STORES)
+    emulator.fault("status", ["products", "desktop-insights"], status=500)
+    assert listed(discover(mount, retries=1).path) == sorted(STORES)
+
+
+def test_account_without_families(emulator, mount):
+    """Services that are not the account's have nothing to list; if none is, that is said."""
+    mounted = discover(mount, retries=1)
+    emulator.fault("status", "*", status=403)
+    assert errno_of(os.listdir, mounted.path) == "EACCES"
 
 
 def test_everything_at_once(emulator, mount):
