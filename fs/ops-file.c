@@ -35,6 +35,7 @@ void cab_file_close (CabFs *fs, CabFile *file) {
     cab_passthrough_leave (fs, file);
   /* How much of it is here has changed. */
   cab_notify_attributes (fs->notify, file->node->ino);
+  cab_member_notify_cab (fs, file->node);
   cab_file_free (file);
 }
 

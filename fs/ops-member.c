@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "client/error.h"
+#include "fs/names.h"
 #include "fs/ops-private.h"
 
 /* Bytes of the CAB that are here. */
@@ -25,6 +26,16 @@ static void pay (CabCall *call) {
     return;
   guint64 here = bytes_here (call);
   cab_fs_charge (call->fs, call->program, here - MIN (here, call->here));
+}
+
+void cab_member_notify_cab (CabFs *fs, const CabNode *node) {
+  const CabNode *open = cab_node_cab (node);
+  if (open == NULL || open->kind != CAB_NODE_OPEN)
+    return;
+  g_autofree char *id = g_strndup (open->name, strlen (open->name) - strlen (CAB_NAME_OPEN));
+  g_autofree char *name = cab_name_from_cab (id);
+  const CabNodeSeed cab = {.kind = CAB_NODE_CAB, .name = name};
+  cab_notify_attributes (fs->notify, cab_node_child_ino (open->parent, &cab));
 }
 
 /* Asks for the members of the CAB that @node is in. */
@@ -117,6 +128,7 @@ void cab_member_lookup (CabFs *fs, fuse_req_t req, CabNode *node, const char *na
 static void on_opendir (gpointer data, CabMemberList *members, const GError *error) {
   CabCall *call = data;
   pay (call);
+  cab_member_notify_cab (call->fs, call->node);
   CabDir *dir = error == NULL ? cab_dir_new_members (call->node, members) : NULL;
   if (dir == NULL) {
     g_autoptr (GError) gone =

@@ -168,6 +168,9 @@ void cab_member_lookup (CabFs *fs, fuse_req_t req, CabNode *node, const char *na
 void cab_member_opendir (CabFs *fs, fuse_req_t req, CabNode *node, const struct fuse_file_info *info);
 void cab_member_open (CabFs *fs, CabNode *node, CabReach reach, CabOpenDone done, CabCall *call);
 
+/* More of the CAB that @node is in may be here than the kernel was told; nothing if it is in none. */
+void cab_member_notify_cab (CabFs *fs, const CabNode *node);
+
 /* The mount's own state (ops-state.c): the name in the root, its directory, what is in it, and what a file of it has to
  * say now. */
 #define CAB_STATE_NAME ".cabfs"

@@ -366,6 +366,19 @@ def test_shown_while_it_is_unpacked(emulator, directory, mount):
     within(10, lambda: status(mounted)["unpacking"] == [], "it is over")
 
 
+def test_blocks_of_the_cab(emulator, directory, mount):
+    """What a look inside has brought of a CAB is told of by `du` (interface.md 1), though it was asked about before."""
+    cab = serve(emulator, directory, make.cabinet((make.MSZIP, [(b"a.dmp", os.urandom(3 * MIB))])))
+    mounted = mount()
+    place = opened(mounted, cab)
+    file = place.with_name(place.name.removesuffix(".d"))
+    assert os.stat(file).st_blocks == 0
+    os.listdir(place)
+    within(10, lambda: 0 < os.stat(file).st_blocks * 512 < 2 * MIB, "the head is told of")
+    (place / "a.dmp").read_bytes()
+    within(10, lambda: os.stat(file).st_blocks * 512 >= 3 * MIB, "all of it is told of")
+
+
 def test_given_up(emulator, directory, mount):
     """A worker that nobody waits for ends after a while, and leaves nothing; who comes then gets all."""
     content = os.urandom(24 * MIB)
