@@ -17,7 +17,8 @@
 #include "fs/text.h"
 
 #define DRAW_MS 200
-#define STOP_MS 50 /* between two tries to wake threads that are to end */
+#define STOP_MS 50                            /* between two tries to wake threads that are to end */
+#define STOP_US ((gint64) 1 * G_USEC_PER_SEC) /* how long they are tried */
 
 /* The rate of one file under way. */
 typedef struct {
@@ -32,7 +33,7 @@ typedef struct {
   int signals;
   int event;
   gint64 began_us;
-  gboolean stopped;
+  gint64 stopped_us; /* 0: not yet */
   guint came;
   guint cached;
   guint failed;
@@ -136,19 +137,25 @@ static void wait_for_news (Fetch *self) {
   struct pollfd waiting[] = {{.fd = self->signals, .events = POLLIN}, {.fd = self->event, .events = POLLIN}};
   struct signalfd_siginfo info;
   guint64 rung;
-  int patience = self->stopped ? STOP_MS : cab_screen_is_terminal (self->screen) ? DRAW_MS : -1;
+  int patience = self->stopped_us > 0 ? STOP_MS : cab_screen_is_terminal (self->screen) ? DRAW_MS : -1;
   poll (waiting, G_N_ELEMENTS (waiting), patience);
   while (read (self->signals, &info, sizeof info) == (ssize_t) sizeof info)
-    self->stopped = self->stopped || info.ssi_signo != SIGWINCH;
+    if (info.ssi_signo != SIGWINCH && self->stopped_us == 0)
+      self->stopped_us = g_get_monotonic_time ();
   while (read (self->event, &rung, sizeof rung) == (ssize_t) sizeof rung)
     continue;
-  if (self->stopped)
+  if (self->stopped_us > 0)
     cab_fetch_stop (self->work);
 }
 
-static void run (Fetch *self) {
+static gboolean is_patient (const Fetch *self) {
+  return self->stopped_us == 0 || g_get_monotonic_time () - self->stopped_us < STOP_US;
+}
+
+/* FALSE: a thread does not end, since it waits in the kernel for a page. */
+static gboolean run (Fetch *self) {
   gboolean over = FALSE;
-  while (!over) {
+  while (!over && is_patient (self)) {
     CabFetchLook look;
     take_outcomes (self);
     cab_fetch_look (self->work, &look);
@@ -159,7 +166,9 @@ static void run (Fetch *self) {
     }
     cab_fetch_look_clear (&look);
   }
+  take_outcomes (self);
   cab_screen_clear (self->screen);
+  return over;
 }
 
 static void summarise (const Fetch *self) {
@@ -170,7 +179,7 @@ static void summarise (const Fetch *self) {
   printf ("%u file%s: %u fetched (%s in %s), %u cached already, %u failed\n", files, files == 1 ? "" : "s",
           self->came, bytes, time, self->cached, self->failed);
   fflush (stdout);
-  if (self->stopped)
+  if (self->stopped_us > 0)
     cab_ctl_complain (self->command,
                       "interrupted; what has come is kept, and the next time goes on from there");
 }
@@ -215,14 +224,16 @@ int cab_ctl_fetch (const CabCtlCommand *command) {
   self.screen = cab_screen_new ();
   gboolean ok = begin (&self, &error);
   if (ok) {
-    run (&self);
-    cab_fetch_free (self.work);
+    gboolean over = run (&self);
     summarise (&self);
+    if (!over)
+      _exit (CAB_EXIT_INTERRUPTED); /* which wakes every thread */
+    cab_fetch_free (self.work);
   } else {
     cab_ctl_complain (command, "%s", error->message);
   }
   end (&self);
-  if (self.stopped)
+  if (self.stopped_us > 0)
     return CAB_EXIT_INTERRUPTED;
   return !ok || self.failed > 0 ? CAB_EXIT_FAILED : EXIT_SUCCESS;
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`cabfsctl fetch` and `refresh`: what comes, what it costs, and what is told of it."""
 import ctypes
+import json
 import mmap
 import os
 import re
@@ -10,7 +11,7 @@ import pytest
 
 from conftest import APP, FAILURE, OTHER_FAILURE
 from ctl import Terminal, run, start
-from mount import read_at, xattrs
+from mount import Reader, read_at, within, xattrs
 
 MiB = 1 << 20
 
@@ -175,6 +176,26 @@ def test_interrupted(emulator, mount, signals):
     assert summary(out)[1:] in ((0, 1, 0), (0, 0, 0))
     emulator.clear_faults()
     assert run("fetch", mounted.path).returncode == 0
+
+
+def test_interrupted_in_a_page(emulator, mount):
+    """The kernel wakes nobody who waits for a page that somebody else, too, may have asked for: then the process ends."""
+    [cab] = emulator.add_cabs(APP, FAILURE, size=1_000_000)
+    mounted = mount(timeout=60)
+    path = mounted.path / APP / FAILURE / f"{cab}.cab"
+    emulator.fault("stall", "blob-get", after=100_000)
+    with open(path, "rb", buffering=0) as file:
+        reader = Reader(file.read, 1_000_000)
+        emulator.wait_held(1)
+        process = start("fetch", path)
+        status = mounted.path / ".cabfs/status.json"
+        within(20, lambda: json.loads(status.read_text())["openFiles"] == 2, "it has opened the CAB")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+        assert process.returncode == 130
+        assert "interrupted" in err
+        emulator.clear_faults()
+        reader.get()
 
 
 def test_interrupted_in_a_list(emulator, mount, cabs):
