@@ -239,6 +239,10 @@ void cab_content_sum_up (CabContent *self, CabSummer *summer, guint64 off, const
 /* What a map may speak of: the pieces that are here and have a sum; of a member, all. */
 void cab_content_vouch_locked (const CabContent *self, CabMap *map);
 
+/* All is here, and is being compared with the MD5 that the host tells: who waits for some of it goes on waiting, until
+ * save_work() answers him. */
+gboolean cab_content_is_unverified_locked (const CabContent *self);
+
 /* All is here and trusted: `complete` from now on. */
 void cab_content_note_complete_locked (CabContent *self);
 

@@ -53,6 +53,8 @@ static gboolean is_satisfied_locked (const CabContent *self, const Reader *reade
 }
 
 void cab_content_take_satisfied_locked (CabContent *self, GQueue *into) {
+  if (cab_content_is_unverified_locked (self))
+    return;
   for (GList *link = self->readers.head, *next; link != NULL; link = next) {
     next = link->next;
     if (!is_satisfied_locked (self, link->data))
@@ -124,13 +126,13 @@ static gsize clamp (const CabContent *self, guint64 off, gsize len) {
 gboolean cab_content_read_now (CabContent *self, guint64 off, gsize len, void *bytes, gsize *got) {
   *got = clamp (self, off, len);
   guint pin = 0;
-  if (!atomic_load (&self->complete)) {
+  if (!atomic_load (&self->complete) || !atomic_load (&self->verified)) {
     CabZone zone;
     guint64 end = off + *got;
     {
       CAB_LOCK_SCOPE (&self->owner->lock);
       if (self->phase != CONTENT_READY || !cab_ranges_has (&self->have, off, end) ||
-          cab_content_doubts_locked (self, off, end))
+          cab_content_doubts_locked (self, off, end) || cab_content_is_unverified_locked (self))
         return FALSE;
       zone = plan_read_locked (self, off, end);
       pin = cab_content_pin_locked (self);
@@ -183,7 +185,7 @@ static ReadResult enter (CabContent *self, Reader *reader, CabZone *zone) {
     CAB_LOCK_SCOPE (&self->owner->lock);
     if (self->phase == CONTENT_FAILED) {
       error = g_error_copy (self->failed);
-    } else if (cab_ranges_has (&self->have, off, end)) {
+    } else if (cab_ranges_has (&self->have, off, end) && !cab_content_is_unverified_locked (self)) {
       reader->pin = cab_content_pin_locked (self);
     } else if (is_in_trouble_locked (self)) {
       error = g_error_copy (self->trouble);
@@ -241,7 +243,7 @@ void cab_content_head (CabContent *self, gsize len, CabReadDone done, gpointer d
     if (self->phase != CONTENT_READY || !will_be_here_locked (self, 0, reader->len)) {
       error = g_error_new_literal (CAB_ERROR, CAB_ERROR_NOT_FOUND, "its first bytes are not on their way");
       g_queue_push_tail (&now, reader);
-    } else if (cab_ranges_has (&self->have, 0, reader->len)) {
+    } else if (cab_ranges_has (&self->have, 0, reader->len) && !cab_content_is_unverified_locked (self)) {
       reader->pin = cab_content_pin_locked (self);
       g_queue_push_tail (&now, reader);
     } else {

@@ -19,11 +19,19 @@ gboolean cab_content_save_due_locked (CabContent *self) {
   return TRUE;
 }
 
+/* Who waits for the end of it waits for something that goes on. */
+static void note_progress (CabContent *self) {
+  CAB_LOCK_SCOPE (&self->owner->lock);
+  self->progress_us = g_get_monotonic_time ();
+}
+
 /* The MD5 of the whole, from the store; NULL if it cannot be read. */
 static char *compute_md5 (CabContent *self) {
   g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_MD5);
   g_autofree guchar *block = g_malloc (CAB_PLAN_BLOCK);
   for (guint64 off = 0; off < self->size; off += CAB_PLAN_BLOCK) {
+    if (off % CAB_SAVE_STEP == 0)
+      note_progress (self);
     gsize len = (gsize) MIN (CAB_PLAN_BLOCK, self->size - off);
     if (!cab_object_read (self->object, off, block, len, NULL))
       return NULL;
@@ -102,6 +110,15 @@ static gboolean ask_again (CabContent *self) {
   return TRUE;
 }
 
+static void answer_all_satisfied (CabContent *self) {
+  GQueue satisfied = G_QUEUE_INIT;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock);
+    cab_content_take_satisfied_locked (self, &satisfied);
+  }
+  cab_content_answer_readers (self, &satisfied, NULL);
+}
+
 static void save_work (gpointer data) {
   CabContent *self = data;
   g_autoptr (GError) error = NULL;
@@ -113,6 +130,8 @@ static void save_work (gpointer data) {
   gboolean good = verify (self, &map, &error);
   if (!good && ask_again (self))
     return;
+  if (good)
+    answer_all_satisfied (self); /* who need not wait for the disk */
   if (!good) {
     g_warning ("cache: %s; dropped, to be fetched again", error->message);
     cab_metric_add (CAB_METRIC_CACHE_DAMAGED, 1);
@@ -131,6 +150,7 @@ static void save_work (gpointer data) {
     self->unsaved -= bytes;
     again = cab_content_save_due_locked (self);
   }
+  answer_all_satisfied (self); /* who came meanwhile */
   if (again)
     cab_content_push_save (self);
   else

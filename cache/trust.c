@@ -4,6 +4,9 @@
  * written into since its map: it is handed to the kernel as it is, and to look through all of it with each mount would
  * take minutes of a large cache.
  *
+ * Where the host tells an MD5, nobody gets the last of the bytes before all of them were compared with it (save.c): who
+ * copies a CAB gets an error rather than a wrong copy.
+ *
  * SPDX-License-Identifier: MIT
  */
 #include "cache/content-private.h"
@@ -16,6 +19,13 @@ gboolean cab_content_doubts_locked (const CabContent *self, guint64 start, guint
 void cab_content_note_complete_locked (CabContent *self) {
   if (self->phase != CONTENT_FAILED && self->doubted.count == 0 && cab_ranges_has (&self->have, 0, self->size))
     atomic_store (&self->complete, TRUE);
+}
+
+/* Bytes that have come since the last map was written; with those of earlier ones they are all. */
+gboolean cab_content_is_unverified_locked (const CabContent *self) {
+  return self->extraction == NULL && self->md5 != NULL && self->size > 0 && self->unsaved > 0 &&
+         self->phase == CONTENT_READY && !atomic_load (&self->verified) &&
+         cab_ranges_has (&self->have, 0, self->size);
 }
 
 /* The first piece that is doubted and has a byte of [start, end). */
