@@ -228,8 +228,9 @@ void cab_reply_error (fuse_req_t req, const char *operation, const CabNode *node
     fuse_reply_err (req, number);
     return;
   }
-  /* That something is not there, or that the mount ends, is no failure of ours. */
-  gboolean quiet = number == ENOENT || number == EINTR;
+  /* That there is no such name, or that the mount ends, is no failure; that the host has not what is listed is one. */
+  gboolean by_name = g_str_equal (operation, "lookup") || g_str_equal (operation, "list");
+  gboolean quiet = number == EINTR || (number == ENOENT && by_name);
   g_log (G_LOG_DOMAIN, quiet ? G_LOG_LEVEL_INFO : G_LOG_LEVEL_WARNING, "%s %s: %s (%s)", operation, path,
          error->message, g_strerror (number));
   if (!quiet) {

@@ -406,6 +406,7 @@ def test_forms_of_every_list(emu, api, fault, arguments):
 
 def test_numbers_that_no_integer_holds(emu, api):
     family = BY_NAME["desktop"]
-    add(emu, family)
+    add(emu, family, date="2026-11-02 12:00:00")
     emu.fault("types", "desktop-hits", numbers="string")
-    assert f'"applicationId":{family.application}'.encode() in call(api, family, "failurehits").body
+    answer = call(api, family, "failurehits", startDate="11/01/2026", endDate="11/30/2026")
+    assert f'"applicationId":{family.application}'.encode() in answer.body

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -440,6 +441,8 @@ def test_gone_blob(emulator, mount):
             emulator.change_cab(cab, gone=True)
         assert errno_of(os.pread, file.fileno(), 65536, 2 * MIB) == "ENOENT"
     assert errno_of(m.cab(one).read_bytes) == "ENOENT"
+    for operation in ("read", "open"):
+        assert re.search(f"warning: {operation} /{APP}/{FAILURE}/{one['id']}.cab: .*HTTP status 404", m.log())
     m.verify(other)
 
 
