@@ -280,19 +280,20 @@ static void get_attributes (CabFs *fs, fuse_req_t req, CabNode *node) {
     reply_attr (fs, req, node);
     return;
   }
-  CabCall *call = cab_call_new (req, "stat", node, NULL);
-  if (node->kind == CAB_NODE_MEMBER) {
-    CabPayer payer;
-    call->reach = cab_fs_reach_bytes (fs, req, node, &payer);
+  gboolean member = node->kind == CAB_NODE_MEMBER;
+  CabPayer payer = {0};
+  CabReach reach = member ? cab_fs_reach_bytes (fs, req, node, &payer) : cab_fs_reach (fs, req);
+  CabCall *call = cab_call_new (req, "stat", node, NULL); /* from here on the request may be answered */
+  call->reach = reach;
+  if (member) {
     cab_call_set_payer (call, &payer);
-    cab_member_open (fs, node, call->reach, on_member_size, call);
+    cab_member_open (fs, node, reach, on_member_size, call);
     return;
   }
-  call->reach = cab_fs_reach (fs, req);
   char id[CAB_NAME_SIZE];
   CabRecord record = cab_node_record (node, id);
   CabScope scope = cab_node_scope (node);
-  cab_cache_size (fs->cache, &scope, &record, call->reach, on_size, call);
+  cab_cache_size (fs->cache, &scope, &record, reach, on_size, call);
 }
 
 /* Whoever has it open goes on with it, listed or not. */

@@ -291,7 +291,7 @@ def test_failures_at_a_terminal(emulator, mount, cabs):
     emulator.fault("status", "blob-get", status=404, path=bad["id"])
     fault = emulator.fault("hold", "blob-get", path=cabs[-1]["id"])
     mounted = mount()
-    with Terminal("fetch", mounted.path, columns=200) as terminal:
+    with Terminal("fetch", mounted.path, columns=1000) as terminal:
         terminal.wait(lambda screen: "No such file" in screen and "7 of 8 files" in screen and "1 failed" in screen)
         emulator.clear_faults(fault)
         assert terminal.end() == 1

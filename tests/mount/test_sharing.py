@@ -274,7 +274,7 @@ def test_wanted_by_both_at_once(emulator, mount, directory, size):
 
 def test_many_wanted_by_both_at_once(emulator, mount, directory):
     """So it is with many CABs at a time, from a host that is slow, and for more than two mounts. [S6]"""
-    emulator.add_cabs(APP, FAILURE, count=8, size=[48 * MIB, 5 * MIB + 3, 700_001, 4000])
+    emulator.add_cabs(APP, FAILURE, count=8, size=[48 * MIB, 5 * MIB + 3, 700_001, 300_001])
     cabs = emulator.cabs()
     pair = Pair(mount, directory)
     third = mount(cache_dir=str(pair.cache), cache_free=0)
