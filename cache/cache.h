@@ -158,7 +158,7 @@ int cab_content_descriptor (CabContent *self);
 typedef void (*CabReadDone) (gpointer data, const void *bytes, gsize len, const GError *error);
 
 /* Copies up to @len bytes at @off to @bytes, less only at the end of the file, and says in @got how many: FALSE if
- * they are not all here, or are not to be had. */
+ * they are not all here, are still being compared with their MD5, or are not to be had. */
 gboolean cab_content_read_now (CabContent *self, guint64 off, gsize len, void *bytes, gsize *got);
 
 /* Reads up to @len bytes at @off: less only at the end of the file.  @bytes is valid during the callback. */

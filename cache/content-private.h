@@ -128,6 +128,9 @@ struct CabContent {
 char *cab_content_key (const CabScope *scope, const CabRecord *record, const CabMemberSpec *member);
 
 CabContent *cab_content_hold (CabContent *self);
+
+/* content.c: cab_content_ref(). */
+CabContent *cab_content_ref_locked (CabContent *self);
 void cab_content_drop (CabContent *self);
 
 /* content.c: what the host, or the map, says of the blob; once, before READY. */
@@ -162,7 +165,7 @@ void cab_content_fail (CabContent *self, const GError *error);
 /* read.c: notes why readers are answered with @error. */
 void cab_content_trouble_locked (CabContent *self, const GError *error);
 
-/* read.c: moves those whose bytes are all here. */
+/* read.c: moves those whose bytes are all here; none while the whole is being compared (trust.c). */
 void cab_content_take_satisfied_locked (CabContent *self, GQueue *into);
 
 /* read.c: gives the readers what they want of [off, end) out of hand: while it is warm, and where the store has no room

@@ -101,10 +101,14 @@ void cab_content_drop (CabContent *self) {
     pthread_cond_broadcast (&owner->emptied);
 }
 
-CabContent *cab_content_ref (CabContent *self) {
-  CAB_LOCK_SCOPE (&self->owner->lock);
+CabContent *cab_content_ref_locked (CabContent *self) {
   self->users++;
   return cab_content_hold (self);
+}
+
+CabContent *cab_content_ref (CabContent *self) {
+  CAB_LOCK_SCOPE (&self->owner->lock);
+  return cab_content_ref_locked (self);
 }
 
 void cab_content_unref (CabContent *self) {
@@ -181,10 +185,8 @@ static void opener_free (Opener *self) {
 void cab_content_ready_locked (CabContent *self, GQueue *openers) {
   self->phase = CONTENT_READY;
   cab_queue_steal (&self->openers, openers);
-  for (guint i = 0; i < openers->length; i++) {
-    self->users++;
-    cab_content_hold (self);
-  }
+  for (guint i = 0; i < openers->length; i++)
+    cab_content_ref_locked (self);
 }
 
 void cab_content_answer_openers (CabContent *self, GQueue *openers, const GError *error) {
@@ -304,8 +306,7 @@ static JoinResult join (CabContents *self, Opener *opener, CabContent **content,
     return JOIN_CREATED;
   }
   if ((*content)->phase == CONTENT_READY) {
-    (*content)->users++;
-    cab_content_hold (*content);
+    cab_content_ref_locked (*content);
     return JOIN_ANSWER;
   }
   g_queue_push_tail (&(*content)->openers, opener);

@@ -403,10 +403,8 @@ static void go_on (CabRun *run) {
     CAB_LOCK_SCOPE (&run->content->owner->lock);
     range = run->held;
     run->held = (CabRange){0, 0};
-    if (range.end > 0) {
-      run->cab->users++;
-      cab = cab_content_hold (run->cab);
-    }
+    if (range.end > 0)
+      cab = cab_content_ref_locked (run->cab);
   }
   if (range.end > 0) /* its reference is that of the call that comes back */
     cab_content_read (cab, range.start, (gsize) (range.end - range.start), on_bytes, run);

@@ -51,10 +51,8 @@ void cab_contents_lend (CabContents *self, const char *key, CabOpenDone done, gp
     }
     if (content != NULL && (content->phase != CONTENT_READY || cab_object_is_private (content->object)))
       content = NULL;
-    if (content != NULL) {
-      content->users++;
-      cab_content_hold (content);
-    }
+    if (content != NULL)
+      cab_content_ref_locked (content);
   }
   g_autoptr (GError) refusal = content == NULL ? no_such () : NULL;
   done (data, content, refusal);

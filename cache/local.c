@@ -75,8 +75,7 @@ gboolean cab_contents_local (CabContents *self, const CabScope *scope, const Cab
     content = g_hash_table_lookup (self->table, key);
     if (content == NULL || content->phase != CONTENT_READY)
       return FALSE;
-    content->users++; /* a user, or it could retire and close its object under us */
-    cab_content_hold (content);
+    cab_content_ref_locked (content); /* a user, or it could retire and close its object under us */
     out->bytes = cab_ranges_total (&content->have);
     out->complete = atomic_load (&content->complete);
     out->etag = g_strdup (content->etag);

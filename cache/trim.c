@@ -94,8 +94,7 @@ static CabContent *find_large_locked (CabContents *self, GHashTable *tried, guin
     largest = content;
   }
   if (largest != NULL) {
-    largest->users++;
-    cab_content_hold (largest);
+    cab_content_ref_locked (largest);
     g_hash_table_add (tried, largest);
   }
   return largest;

@@ -262,6 +262,17 @@ def within(seconds, true, what):
     return wait_until(true, what, seconds)
 
 
+def is_let_go(cache, cab):
+    """Whether no mount has the file of the CAB in this cache directory open; then its map says what is there."""
+    path, = cache.glob(f"2*/{cab['id']}.cab")
+    with open(path, "rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            return False
+
+
 def errno_of(func, *args):
     """The name of the error that a call ends with; None if it does not fail."""
     try:

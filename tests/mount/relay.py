@@ -18,7 +18,7 @@ class Relay:
         self.url = f"http://{self.name}"
         self.opened = 0
         self.lost = 0  # bytes that were sent into the black
-        self._pairs = {}  # socket: the other one; None where it is black
+        self._pairs = {}  # socket: the other one, or what passes things on; None where it is black
         self._lock = threading.Lock()
         self._wake, self._waker = socket.socketpair()
         self._thread = threading.Thread(target=self._run, daemon=True)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """The cache directory after accidents: `kill -9`, damage, strangers.  At most a new download, never a wrong byte."""
-import fcntl
 import hashlib
 import os
 import random
@@ -12,7 +11,7 @@ import time
 import pytest
 
 from conftest import APP, FAILURE
-from mount import Mount, MountError, Reader, read_at, wait_until, within
+from mount import Mount, MountError, Reader, is_let_go, read_at, wait_until, within
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -69,17 +68,6 @@ def die_in_a_download(emulator, mounted, cab, moment, chance):
     emulator.clear_faults()
 
 
-def is_let_go(mounted, cab):
-    """The mount has the CAB's file no longer open, so its map says what is there."""
-    path, = mounted.cache.glob(f"2*/{cab['id']}.cab")
-    with open(path, "rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            return False
-
-
 def test_kill_in_the_middle_of_a_download(emulator, mount):
     """Twenty times at different moments: the next mount starts, and every byte it shows is right. [K6]"""
     chance = random.Random(20)
@@ -97,7 +85,7 @@ def test_kill_in_the_middle_of_a_download(emulator, mount):
         mounted.verify(cab)
         assert moved(emulator, cab) <= size + MIB  # what a reader who goes away leaves behind may come twice
         kept += size - moved(emulator, cab) >= 60 * MIB
-        within(20, lambda cab=cab: is_let_go(mounted, cab), "it is saved")
+        within(20, lambda cab=cab: is_let_go(mounted.cache, cab), "it is saved")
     assert kept >= 1, "what a map speaks of is used"
     mounted.remount()
     emulator.reset_counters()

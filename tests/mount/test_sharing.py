@@ -4,7 +4,6 @@
 What they do for each other while nothing goes wrong is in test_eviction.py.
 """
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -17,7 +16,7 @@ import pytest
 
 from archives import opened, payload_members
 from conftest import APP, FAILURE
-from mount import Reader, errno_of, wait_in_fuse, wait_until, within, xattrs
+from mount import Reader, errno_of, is_let_go, wait_in_fuse, wait_until, within, xattrs
 
 MIB = 1 << 20
 GONE = (errno.ENOTCONN, errno.ECONNABORTED, errno.EINTR, errno.EIO, errno.ENOENT, errno.ENODEV)
@@ -235,17 +234,6 @@ def begin_stalled(emulator, mounts, cab, func=digest):
     return readers
 
 
-def is_unlocked(pair, cab):
-    """Whether nobody has the file of the CAB."""
-    path, = pair.cache.glob(f"2*/{cab['id']}.cab")
-    with open(path, "rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            return False
-
-
 def bytes_of(pair, kind):
     """What the mounts say of where their bytes are from: "downloaded" (from hosts) or "shared" (from one another)."""
     return sum(json.loads((mounted.path / ".cabfs/status.json").read_text())["bytes"][kind] for mounted in pair.mounts)
@@ -269,7 +257,7 @@ def test_wanted_by_both_at_once(emulator, mount, directory, size):
     for mounted in pair.mounts:
         assert digest(mounted, cab) == truth_of(emulator, cab)
     assert moved(emulator, cab) == size
-    within(10, lambda: is_unlocked(pair, cab), "it stays open")
+    within(10, lambda: is_let_go(pair.cache, cab), "it stays open")
 
 
 def test_many_wanted_by_both_at_once(emulator, mount, directory):
@@ -412,7 +400,7 @@ def test_who_takes_from_it_is_killed(emulator, mount, directory):
     readers[1].get()
     assert readers[1].error in GONE
     assert moved(emulator, cab) == cab["size"]
-    within(10, lambda: is_unlocked(pair, cab), "it stays open")
+    within(10, lambda: is_let_go(pair.cache, cab), "it stays open")
     for item in others:
         assert digest(pair.mounts[0], item) == truth_of(emulator, item)
     within(10, lambda: not any(pair.cache.glob(f"2*/{cab['id']}.cab")), "it stays")

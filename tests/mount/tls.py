@@ -6,10 +6,10 @@
         ... relay.name ...
         relay.connections[0].longest  # bytes of the longest record that went out after the handshake
 """
-import select
 import socket
 import ssl
-import threading
+
+from relay import Relay
 
 RECORD_HEAD = 5  # type, version, length of what follows
 APPLICATION_DATA = 23
@@ -82,70 +82,41 @@ class Connection:
         self.host.close()
 
 
-class TlsRelay:
+class TlsRelay(Relay):
     """`window`: bytes that each connection sends after its handshake until open_window()."""
 
     def __init__(self, port, certificate, version, window=None):
-        self.port = port
+        super().__init__(port)
         self.window = window
         self.connections = []
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.minimum_version = self._context.maximum_version = version
         self._context.load_cert_chain(*certificate)
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.name = f"127.0.0.1:{self._server.getsockname()[1]}"
-        self._open = {}  # socket: its connection
-        self._lock = threading.Lock()
-        self._wake, self._waker = socket.socketpair()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc):
-        self._waker.close()
-        self._thread.join()
-        self.drop()
-        self._server.close()
-        self._wake.close()
 
     def open_window(self):
         with self._lock:
             self.window = None
-            for connection in set(self._open.values()):
+            for connection in set(self._pairs.values()):
                 connection.send(None)
 
     def drop(self):
         """Closes all connections, as hosts do with those that nobody uses."""
         with self._lock:
-            for connection in set(self._open.values()):
+            for connection in set(self._pairs.values()):
                 self._close(connection)
 
     def _close(self, connection):
-        del self._open[connection.client], self._open[connection.host]
+        del self._pairs[connection.client], self._pairs[connection.host]
         connection.close()
-
-    def _run(self):
-        while True:
-            ready, _, _ = select.select([self._server, self._wake, *self._open], [], [])
-            if self._wake in ready:
-                return
-            with self._lock:
-                for one in ready:
-                    if one is self._server:
-                        self._accept()
-                    elif one in self._open:
-                        self._pass_on(one)
 
     def _accept(self):
         client, _ = self._server.accept()
         connection = Connection(client, self._context, self.port)
         self.connections.append(connection)
-        self._open[connection.client] = self._open[connection.host] = connection
+        self._pairs[connection.client] = self._pairs[connection.host] = connection
 
     def _pass_on(self, one):
-        connection = self._open[one]
+        connection = self._pairs[one]
         try:
             goes_on = connection.from_client() if one is connection.client else connection.from_host()
             connection.send(self.window)

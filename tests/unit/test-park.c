@@ -98,10 +98,12 @@ static void test_interrupted (void) {
   req_clear (&req);
 }
 
-static void test_dead_caller (void) {
+/* @arming_us: as of the request. */
+static void check_dead_caller (gint64 arming_us) {
   struct fuse_req req;
   CabPark *park = cab_park_new ();
   req_init (&req, dead_process ());
+  req.arming_us = arming_us;
   CabParked *parked = cab_park_add (park, &req);
   g_assert_cmpint (wait_for_answer (&req), ==, EINTR);
   g_assert_null (cab_park_take (parked));
@@ -109,17 +111,13 @@ static void test_dead_caller (void) {
   req_clear (&req);
 }
 
+static void test_dead_caller (void) {
+  check_dead_caller (0);
+}
+
 /* Who looks after dead callers comes by while libfuse is still given the interrupt function, twice at least. */
 static void test_dead_caller_of_a_slow_worker (void) {
-  struct fuse_req req;
-  CabPark *park = cab_park_new ();
-  req_init (&req, dead_process ());
-  req.arming_us = 1500 * 1000;
-  CabParked *parked = cab_park_add (park, &req);
-  g_assert_cmpint (wait_for_answer (&req), ==, EINTR);
-  g_assert_null (cab_park_take (parked));
-  cab_park_free (park);
-  req_clear (&req);
+  check_dead_caller (1500 * 1000);
 }
 
 int main (int argc, char **argv) {
