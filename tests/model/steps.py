@@ -240,14 +240,17 @@ class Run:
     def later(self, index, func):
         self.under_way.append((index, func))
 
-    def set_fault(self, index, span, kind_faults, endpoints, scope, errors, memory, arguments):
+    def set_fault(self, index, span, label, kind_faults, endpoints, scope, errors, memory, arguments):
         numbers = [self.emulator.fault(name, endpoints, **{**given, **arguments}) for name, given in kind_faults]
-        allowance = self.world.allow(scope, errors)
+        allowances = [self.world.allow(scope, errors)]
+        if label == "401":  # that new tokens are no better is remembered for whatever is asked for next
+            allowances.append(self.world.allow((), {"EACCES"}))
 
         def end():
             for number in numbers:
                 self.emulator.clear_faults(number)
-            self.world.end(allowance, memory)
+            for allowance in allowances:
+                self.world.end(allowance, memory)
 
         self.later(index + span, end)
 
@@ -261,17 +264,15 @@ class Run:
             arguments |= chance.choice([{}, {}, {"count": chance.randrange(1, 6)},
                                         {"probability": 0.3, "seed": chance.randrange(1000)}])
         self.tell(f"  {kind}, {arguments}")
-        self.set_fault(index, chance.randrange(5, 80), kind.faults, kind.endpoints, scope, kind.errors, kind.memory,
-                       arguments)
+        self.set_fault(index, chance.randrange(5, 80), kind.label, kind.faults, kind.endpoints, scope, kind.errors,
+                       kind.memory, arguments)
         if kind.operation == "token":  # what the login host refused is remembered by a process, for a minute
             self.later(index + 80, self.restart)
-        elif kind.label == "401":  # and so is that new tokens are no better
-            self.world.end(self.world.allow((), {"EACCES"}), faults.REFUSED_S)
 
     def outage(self, chance, index):
         name, arguments = chance.choice([("drop", {}), ("drop", {"how": "reset"}), ("hold", {}),
                                          ("status", {"status": 503, "retryAfter": 0})])
-        self.set_fault(index, chance.randrange(5, 40), [(name, arguments)], "*", (), {"EIO", "ETIMEDOUT"},
+        self.set_fault(index, chance.randrange(5, 40), name, [(name, arguments)], "*", (), {"EIO", "ETIMEDOUT"},
                        faults.FORGOTTEN_S, {})
 
     def revoke(self, _chance):
