@@ -1,5 +1,5 @@
-/* content-private.h - what content.c (life), read.c (readers), stream.c (transfers), extract.c (bytes of members), trust.c
- * (checksums), trim.c (room), save.c (disk) and lend.c (other mounts) share.
+/* content-private.h - what content.c (life), late.c (deadlines), read.c (readers), stream.c (transfers), extract.c (bytes of
+ * members), trust.c (checksums), trim.c (room), save.c (disk) and lend.c (other mounts) share.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -25,7 +25,9 @@ struct CabContents {
 typedef enum { CONTENT_OPENING, CONTENT_READY, CONTENT_FAILED, CONTENT_RETIRING } ContentPhase;
 
 typedef struct {
-  CabScope *scope; /* owned, as are the strings: what a content that retires meanwhile is opened anew from */
+  /* Owned, as are the strings: what a content that retires meanwhile is opened anew from.  NULL: it is of another mount,
+   * which hears then that it is not here. */
+  CabScope *scope;
   CabRecord record;
   char *id, *url; /* the record's */
   char *md5;
@@ -77,7 +79,7 @@ struct CabContent {
   CabBlob *blob;             /* set at creation: of a CAB, */
   CabExtraction *extraction; /* or of a member; the other one is NULL */
 
-  CabObject *object; /* set by the thread that opens, before READY */
+  CabObject *object; /* set by the thread that opens, or opens again, before READY */
   CabPeerLink *link; /* likewise, under owner's lock; NULL: the file is ours, or nobody else's */
   guint64 size;      /* set before READY, as are the next three */
   char *etag;
@@ -139,6 +141,11 @@ void cab_content_set_facts (CabContent *self, guint64 size, const char *etag, gi
 /* content.c: READY from now on; @openers become what waited and are users.  The caller answers them. */
 void cab_content_ready_locked (CabContent *self, GQueue *openers);
 void cab_content_answer_openers (CabContent *self, GQueue *openers, const GError *error);
+
+/* content.c: nobody lends it to us: whoever had its file may have closed it.  TRUE if the store has it for us now, and who
+ * waited was answered; else what is fetched goes to the store if nobody else has the file by now.  While OPENING, by the
+ * thread that would ask the host for its first bytes; no lock held. */
+gboolean cab_content_open_again (CabContent *self);
 
 /* content.c: nobody finds it any more; TRUE if the table had it, then the caller drops the table's reference. */
 gboolean cab_content_leave_locked (CabContent *self);

@@ -189,11 +189,15 @@ void cab_content_ready_locked (CabContent *self, GQueue *openers) {
     cab_content_ref_locked (self);
 }
 
+/* Once, with one of the two. */
+static void answer_opener (Opener *opener, CabContent *content, const GError *error) {
+  opener->done (opener->data, content, error);
+  opener_free (opener);
+}
+
 void cab_content_answer_openers (CabContent *self, GQueue *openers, const GError *error) {
-  for (Opener *opener = g_queue_pop_head (openers); opener != NULL; opener = g_queue_pop_head (openers)) {
-    opener->done (opener->data, error == NULL ? self : NULL, error);
-    opener_free (opener);
-  }
+  for (Opener *opener = g_queue_pop_head (openers); opener != NULL; opener = g_queue_pop_head (openers))
+    answer_opener (opener, error == NULL ? self : NULL, error);
 }
 
 static void set_version (CabContent *self) {
@@ -250,24 +254,20 @@ static void show_size (CabContent *self) {
   self->owner->options.learned (self->owner->options.learned_data, self->scope, self->id, &facts);
 }
 
-/* Opens the store's object and asks for the first bytes if it has none. */
-static void begin (CabContent *self) {
-  g_auto (CabMap) map = {0};
+static CabObject *open_object (CabContent *self, CabMap *map) {
   g_autofree char *owner = cab_content_owner (self->scope);
   const CabObjectKey key = {owner, self->expires, self->id, FALSE};
-  if (self->extraction != NULL)
-    cab_extraction_open (self, &map);
-  else
-    self->object = cab_object_open (self->owner->options.store, &key, &map);
-  gboolean foreign = self->extraction == NULL && cab_object_is_private (self->object);
-  CabPeerLink *link = foreign ? cab_peer_link_new (self->owner->options.peers, self->key) : NULL;
+  return cab_object_open (self->owner->options.store, &key, map);
+}
+
+/* Answers who opens if the store has enough for that, as @map says; FALSE if it has not. */
+static gboolean answer_from_store (CabContent *self, CabMap *map) {
   GQueue openers = G_QUEUE_INIT;
   gboolean ready, save = FALSE;
   {
     /* A directory that is shown asks what is here, also of one that opens. */
     CAB_LOCK_SCOPE (&self->owner->lock);
-    self->link = link;
-    ready = take_map_locked (self, &map) || cab_extraction_knows_locked (self);
+    ready = take_map_locked (self, map) || cab_extraction_knows_locked (self);
     if (ready) {
       cab_content_ready_locked (self, &openers);
       save = cab_content_save_due_locked (self);
@@ -278,9 +278,45 @@ static void begin (CabContent *self) {
   if (ready) {
     show_size (self);
     cab_content_answer_openers (self, &openers, NULL);
-  } else {
-    cab_content_fetch (self, cab_plan_zone (0, CAB_PLAN_HEAD), CAB_PLAN_HEAD);
   }
+  return ready;
+}
+
+/* Opens the store's object and asks for the first bytes if it has none. */
+static void begin (CabContent *self) {
+  g_auto (CabMap) map = {0};
+  if (self->extraction != NULL)
+    cab_extraction_open (self, &map);
+  else
+    self->object = open_object (self, &map);
+  gboolean foreign = self->extraction == NULL && cab_object_is_private (self->object);
+  CabPeerLink *link = foreign ? cab_peer_link_new (self->owner->options.peers, self->key) : NULL;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock);
+    self->link = link;
+  }
+  if (!answer_from_store (self, &map))
+    cab_content_fetch (self, cab_plan_zone (0, CAB_PLAN_HEAD), CAB_PLAN_HEAD);
+}
+
+gboolean cab_content_open_again (CabContent *self) {
+  g_auto (CabMap) map = {0};
+  CabObject *object = open_object (self, &map);
+  if (cab_object_is_private (object)) {
+    cab_object_close (object);
+    return FALSE;
+  }
+  CabPeerLink *link;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock);
+    CabObject *before = self->object;
+    self->object = object;
+    object = before;
+    link = g_steal_pointer (&self->link); /* the file is ours now: others may take from here */
+  }
+  cab_object_close (object);
+  cab_peer_link_unref (link);
+  return answer_from_store (self, &map);
 }
 
 typedef enum { JOIN_CREATED, JOIN_WAITS, JOIN_ANSWER } JoinResult;
@@ -327,8 +363,7 @@ static void dispatch (CabContents *self, Opener *opener) {
     break;
   case JOIN_ANSWER:
     show_size (content);
-    opener->done (opener->data, content, NULL);
-    opener_free (opener);
+    answer_opener (opener, content, NULL);
     break;
   case JOIN_WAITS:
     break;
@@ -366,7 +401,8 @@ void cab_contents_join_member (CabContents *self, const CabScope *scope, const C
 
 /* --- the end ------------------------------------------------------------------------------------------------ */
 
-/* Closes the object before the table lets go, so that who opens the CAB next finds it unlocked. */
+/* Closes the object before the table lets go, so that who opens the CAB next finds it unlocked.  So does another mount
+ * that asked meanwhile. */
 static void retire (CabContent *self) {
   if (self->extraction != NULL && !atomic_load (&self->verified))
     cab_object_discard (self->object); /* a part of a member is of no use */
@@ -379,8 +415,13 @@ static void retire (CabContent *self) {
     cab_queue_steal (&self->openers, &openers);
     left = cab_content_leave_locked (self);
   }
-  for (Opener *opener = g_queue_pop_head (&openers); opener != NULL; opener = g_queue_pop_head (&openers))
-    dispatch (self->owner, opener);
+  g_autoptr (GError) gone = g_error_new_literal (CAB_ERROR, CAB_ERROR_NOT_FOUND, "not here any more");
+  for (Opener *opener = g_queue_pop_head (&openers); opener != NULL; opener = g_queue_pop_head (&openers)) {
+    if (opener->scope != NULL)
+      dispatch (self->owner, opener);
+    else
+      answer_opener (opener, NULL, gone);
+  }
   if (left)
     cab_content_drop (self);
 }
@@ -405,56 +446,6 @@ void cab_content_settle (CabContent *self) {
 }
 
 /* --- looking in --------------------------------------------------------------------------------------------- */
-
-static gboolean is_late (gint64 since_us, const CabContent *content, gint64 now_us) {
-  gint64 timeout_us = (gint64) content->owner->options.timeout_ms * 1000;
-  return now_us - MAX (since_us, content->progress_us) >= timeout_us;
-}
-
-static gboolean is_late_reader (const Reader *reader, const CabContent *content, gint64 now_us) {
-  return reader->head ? now_us - reader->since_us >= CAB_HEAD_PATIENCE_US
-                      : is_late (reader->since_us, content, now_us);
-}
-
-static void take_late_locked (CabContent *content, gint64 now_us, const GError *error, GQueue *openers,
-                              GQueue *readers) {
-  if (content->extraction != NULL)
-    return; /* the worker ends by itself, and so do the reads of the CAB that he waits for */
-  for (GList *link = content->openers.head, *next; link != NULL; link = next) {
-    next = link->next;
-    if (!is_late (((const Opener *) link->data)->since_us, content, now_us))
-      continue;
-    g_queue_unlink (&content->openers, link);
-    g_queue_push_tail_link (openers, link);
-  }
-  for (GList *link = content->readers.head, *next; link != NULL; link = next) {
-    const Reader *reader = link->data;
-    next = link->next;
-    if (!is_late_reader (reader, content, now_us))
-      continue;
-    g_queue_unlink (&content->readers, link);
-    g_queue_push_tail_link (readers, link);
-    if (!reader->head)
-      cab_content_trouble_locked (content, error);
-  }
-}
-
-void cab_contents_tick (CabContents *self, gint64 now_us) {
-  GQueue openers = G_QUEUE_INIT, readers = G_QUEUE_INIT;
-  g_autoptr (GError) error = g_error_new (
-      CAB_ERROR, CAB_ERROR_TIMEOUT, "not a byte from the blob host for %u s", self->options.timeout_ms / 1000);
-  {
-    CAB_LOCK_SCOPE (&self->lock);
-    GHashTableIter iter;
-    gpointer value;
-    g_hash_table_iter_init (&iter, self->table);
-    while (g_hash_table_iter_next (&iter, NULL, &value))
-      take_late_locked (value, now_us, error, &openers, &readers);
-  }
-  cab_content_answer_openers (NULL, &openers, error);
-  cab_content_answer_readers (NULL, &readers, error);
-  cab_extractions_tick (self, now_us);
-}
 
 guint64 cab_content_size (const CabContent *self) {
   return self->size;

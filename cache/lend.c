@@ -5,7 +5,7 @@
 #include "cache/content-private.h"
 #include "client/error.h"
 
-/* Who asked for a content that was opening. */
+/* Who asked for a content that was opening, or closing. */
 typedef struct {
   CabOpenDone done;
   gpointer data;
@@ -26,7 +26,7 @@ static void on_open (gpointer data, CabContent *content, const GError *error) {
   borrower->done (borrower->data, NULL, refusal);
 }
 
-/* Is answered like all who open it. */
+/* Is answered like all who open it, or, where it closes, once the file is free for whoever asks. */
 static void queue_locked (CabContent *content, CabOpenDone done, gpointer data) {
   Borrower *borrower = g_new (Borrower, 1);
   *borrower = (Borrower){done, data};
@@ -45,7 +45,7 @@ void cab_contents_lend (CabContents *self, const char *key, CabOpenDone done, gp
     /* One that takes from others itself is nobody's to take from: nobody waits for whom he makes wait. */
     if (content != NULL && (content->extraction != NULL || content->link != NULL))
       content = NULL;
-    if (content != NULL && content->phase == CONTENT_OPENING) {
+    if (content != NULL && (content->phase == CONTENT_OPENING || content->phase == CONTENT_RETIRING)) {
       queue_locked (content, done, data);
       return;
     }

@@ -236,19 +236,32 @@ static void fetch_from_host (Stream *stream, CabRange range) {
   stream_drop (stream);
 }
 
-/* Without the other mount the stream goes on where it is; what went wrong there, the host may say here. */
+/* The store has what it was to bring; whoever came meanwhile to wait for it is fetched what he lacks. */
+static void give_way (Stream *stream) {
+  {
+    CAB_LOCK_SCOPE (&stream->content->owner->lock);
+    stream->cancelled = TRUE;
+  }
+  on_done (stream, NULL);
+}
+
+/* Without the other mount the stream goes on where it is; what went wrong there, the host may say here.  What was not to
+ * be had there at all may have been kept since. */
 static void on_peer_done (gpointer data, const GError *error) {
   Stream *stream = data;
   CabContent *self = stream->content;
   CabRange rest;
-  gboolean over;
+  gboolean over, opening;
   {
     CAB_LOCK_SCOPE (&self->owner->lock);
     rest = (CabRange){stream->pos, stream->end};
     over = stream->cancelled || self->phase == CONTENT_FAILED || rest.start >= rest.end;
+    opening = self->phase == CONTENT_OPENING;
   }
   if (over || error == NULL || g_error_matches (error, CAB_ERROR, CAB_ERROR_CANCELLED))
     on_done (stream, error);
+  else if (opening && cab_content_open_again (self))
+    give_way (stream);
   else
     fetch_from_host (stream, rest);
 }

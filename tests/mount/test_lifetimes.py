@@ -10,7 +10,8 @@ import pytest
 
 from archives import opened, workers
 from conftest import APP, FAILURE
-from mount import BUILD, Mount, Reader, within
+from heldcalls import Calls
+from mount import Mount, Reader, within
 
 MIB = 1 << 20
 # Opens a CAB, and reads a page in the middle of it when it is told to.
@@ -22,26 +23,6 @@ print("open", flush=True)
 sys.stdin.readline()
 os.pread(file, 4096, 5 << 20)
 """
-
-
-class Calls:
-    """Calls of a mount that can be held up, and a disk that can be full: hold-calls.c."""
-
-    def __init__(self, directory):
-        self.directory = directory / "calls"
-        self.directory.mkdir()
-        library = next((BUILD / "tests/mount").glob("*hold-calls.so"))
-        self.environment = {"LD_PRELOAD": str(library), "CABFS_TEST_HOLD": str(self.directory),
-                            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
-
-    def hold(self, name):
-        (self.directory / name).touch()
-
-    def wait_held(self, name):
-        within(20, (self.directory / f"{name}.held").exists, f"{name} is called")
-
-    def go_on(self, name):
-        (self.directory / name).unlink()
 
 
 @pytest.fixture(name="calls")

@@ -16,6 +16,7 @@ import pytest
 
 from archives import opened, payload_members
 from conftest import APP, FAILURE
+from heldcalls import Calls
 from mount import Reader, errno_of, is_let_go, wait_in_fuse, wait_until, within, xattrs
 
 MIB = 1 << 20
@@ -260,9 +261,34 @@ def test_wanted_by_both_at_once(emulator, mount, directory, size):
     within(10, lambda: is_let_go(pair.cache, cab), "it stays open")
 
 
+@pytest.mark.parametrize("size", [0, 4000, 700_001], ids=str)
+def test_closed_before_the_other_asks(emulator, mount, directory, size):
+    """Who finds the file of a CAB held by another mount, which has read and closed it before it is asked for its bytes,
+    has them from the file. [S6]"""
+    emulator.add_cabs(APP, FAILURE, size=size)
+    cab, = emulator.cabs()
+    calls = Calls(directory)
+    cache = directory / "shared"
+    mounts = [mount(cache_dir=str(cache), cache_free=0, environment=environment) for environment in ({}, calls.environment)]
+    know(*mounts)
+    fault = emulator.fault("hold", "blob-get")
+    first = Reader(digest, mounts[0], cab)
+    emulator.wait_held(1)
+    calls.hold("eventfd_read.cabfs-peers")
+    second = Reader(digest, mounts[1], cab)
+    calls.wait_held("eventfd_read.cabfs-peers")
+    emulator.clear_faults(fault)
+    assert results([first]) == [truth_of(emulator, cab)]
+    within(10, lambda: is_let_go(cache, cab), "it stays open")
+    requests = emulator.requests("blob-get")
+    calls.go_on("eventfd_read.cabfs-peers")
+    assert results([second]) == [truth_of(emulator, cab)]
+    assert emulator.requests("blob-get") == requests
+
+
 def test_many_wanted_by_both_at_once(emulator, mount, directory):
     """So it is with many CABs at a time, from a host that is slow, and for more than two mounts. [S6]"""
-    emulator.add_cabs(APP, FAILURE, count=8, size=[48 * MIB, 5 * MIB + 3, 700_001, 300_001])
+    emulator.add_cabs(APP, FAILURE, count=8, size=[48 * MIB, 5 * MIB + 3, 700_001, 4000])
     cabs = emulator.cabs()
     pair = Pair(mount, directory)
     third = mount(cache_dir=str(pair.cache), cache_free=0)
