@@ -25,14 +25,15 @@ struct CabCall {
   gsize limit;
   CabCallDone done;
   gpointer data;
-  char *value;      /* of the token that the last try used */
-  gboolean renewed; /* a 401 has cost a token already */
+  char *value;   /* of the token that the last try used */
+  char *refused; /* that of the token which a 401 has cost already; NULL: none */
 };
 
 static void call_free (CabCall *self) {
   g_free (self->url);
   g_free (self->path);
   cab_wipe_free (self->value);
+  cab_wipe_free (self->refused);
   g_free (self);
 }
 
@@ -65,7 +66,7 @@ static void have_token (gpointer data, const char *value, const GError *error) {
   CabCall *self = wait->call;
   if (cab_ask_is_over (ask))
     return;
-  if (error == NULL && self->renewed && g_strcmp0 (value, self->value) == 0) {
+  if (error == NULL && g_strcmp0 (value, self->refused) == 0) {
     g_autoptr (GError) same =
         g_error_new (CAB_ERROR, CAB_ERROR_DENIED,
                      "GET %s: HTTP status 401, and the source of tokens still gives the same", self->path);
@@ -121,11 +122,11 @@ static CabAskNext answered (gpointer data, const CabAnswer *answer, GError **err
   int status = cab_answer_status (answer);
   if (status < 400)
     return CAB_ASK_DONE;
-  if (status == 401 && !self->renewed && cab_token_reject (self->calls->token, self->value)) {
-    self->renewed = TRUE;
+  if (status == 401 && self->refused == NULL && cab_token_reject (self->calls->token, self->value)) {
+    self->refused = g_strdup (self->value);
     return CAB_ASK_AGAIN;
   }
-  if (status == 401 && self->renewed)
+  if (status == 401 && self->refused != NULL)
     cab_token_absolve (self->calls->token, self->value);
   g_propagate_error (error, refusal (self, answer));
   return CAB_ASK_RETRY;

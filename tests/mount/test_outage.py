@@ -298,6 +298,18 @@ def test_revoked_token(emulator, mount):
     assert emulator.counters()["endpoints"]["batch"]["statuses"]["200"] == 8
 
 
+def test_revoked_token_and_then_a_failure(emulator, mount):
+    """The new token is not the one that was refused, however often it is needed before an answer comes. [E12]"""
+    emulator.add_cabs(APP, FAILURE, count=2)
+    m = mount()
+    os.listdir(m.path / APP)
+    emulator.revoke_tokens()
+    emulator.fault("status", "batch", status=503, retryAfter=0, skip=1, count=1)
+    assert len(os.listdir(m.path / APP / FAILURE)) == 2
+    assert [entry["status"] for entry in emulator.log("batch")] == [401, 503, 200]
+    assert emulator.requests("login") == 2
+
+
 def test_wrong_secret(emulator, mount):
     """EACCES, a line that tells why, and no storm at the login host; with the right secret the next mount works.
     [E10]"""
