@@ -465,3 +465,17 @@ def test_tokens_that_live_short(emulator, mount):
         assert len(os.listdir(m.path / APP / failure(number))) == 1
         time.sleep(0.4)
     assert 3 <= emulator.requests("login") <= 7
+
+
+def test_host_that_ignores_ranges_and_breaks_off(emulator, mount):
+    """A host that begins with the first byte whatever is asked for, and breaks off before the one that is wanted, brings
+    nothing, however often it is tried. [C5, E7]"""
+    emulator.add_cabs(APP, FAILURE, size=3 << 20)
+    cab, = emulator.cabs()
+    m = mount(retries=2, timeout=5)
+    emulator.fault("range-ignored", "blob-get")
+    emulator.fault("short", "blob-get", after=40_000)
+    with open(m.cab(cab), "rb", buffering=0) as file:
+        assert errno_of(os.pread, file.fileno(), 4096, 100_000) == "EIO"
+    m.unmount()
+    assert emulator.requests("blob-get") <= 2 * 2 + 1, "two reads of the kernel, and what came with the open"
