@@ -161,6 +161,8 @@ static void on_answer (CabAsk *self, const CabAnswer *answer) {
 
 static void on_done (gpointer data, const CabAnswer *answer, const GError *error) {
   g_autoptr (CabAsk) self = data;
+  if (!self->queued)
+    self->quiet_us = quiet_since (self); /* what came of it counts also where it then broke off */
   cab_request_unref (g_steal_pointer (&self->request));
   self->queued = FALSE;
   if (self->over)
@@ -168,6 +170,8 @@ static void on_done (gpointer data, const CabAnswer *answer, const GError *error
   self->fresh = g_error_matches (error, CAB_ERROR, CAB_ERROR_TIMEOUT);
   if (error == NULL)
     on_answer (self, answer);
+  else if (cab_answer_slept (answer)) /* nobody's fault: no try is spent on it */
+    send (self);
   else if (self->fresh || g_error_matches (error, CAB_ERROR, CAB_ERROR_FAILED))
     retry (self, answer, 0, error);
   else

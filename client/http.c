@@ -25,6 +25,9 @@
  * more than making new ones. */
 #define MAX_IDLE 4
 
+/* Not a byte for so long: whether the connection lives is not known. */
+#define SILENCE_US G_USEC_PER_SEC
+
 G_STATIC_ASSERT (sizeof ((CabRequest *) NULL)->message == CURL_ERROR_SIZE);
 
 /* --- answers ------------------------------------------------------------------------------------------------ */
@@ -46,8 +49,13 @@ const void *cab_answer_body (const CabAnswer *self, gsize *len) {
 }
 
 gint64 cab_answer_retry_after (const CabAnswer *self) {
+  gint64 now = cab_time_parse_http (cab_answer_header (self, "Date"));
   const char *text = cab_answer_header (self, "Retry-After");
-  return text == NULL ? -1 : cab_time_parse_retry_after (text, cab_clock_unix ());
+  return cab_time_parse_retry_after (text, now != CAB_TIME_UNKNOWN ? now : cab_clock_unix ());
+}
+
+gboolean cab_answer_slept (const CabAnswer *self) {
+  return self->slept;
 }
 
 /* --- libcurl's callbacks ------------------------------------------------------------------------------------ */
@@ -254,6 +262,9 @@ void cab_wire_start (CabRequest *request) {
 }
 
 void cab_wire_stop (CabRequest *request) {
+  /* One that was stopped in a silence may have died with its connection, which with HTTP/2 would serve the next one. */
+  if (g_get_monotonic_time () - request->heard_us > SILENCE_US)
+    curl_easy_setopt (request->easy, CURLOPT_FORBID_REUSE, 1L);
   curl_multi_remove_handle (request->http->multi, request->easy);
 }
 

@@ -151,7 +151,9 @@ int cab_answer_status (const CabAnswer *self);
 const char *cab_answer_header (const CabAnswer *self, const char *name);
 /* What was kept. */
 const void *cab_answer_body (const CabAnswer *self, gsize *len);
-/* Seconds of Retry-After, -1 if there is none that can be read. */
+/* TRUE if the request failed because the machine slept. */
+gboolean cab_answer_slept (const CabAnswer *self);
+/* Seconds of Retry-After, by the clock of who sent it; -1 if there is none that can be read. */
 gint64 cab_answer_retry_after (const CabAnswer *self);
 
 #endif

@@ -32,6 +32,7 @@ struct CabAnswer {
   void *easy;         /* libcurl's handle; NULL: nothing was sent */
   GByteArray *kept;   /* owned; NULL until there is something */
   gsize header_bytes; /* of all header lines so far */
+  gboolean slept;     /* the machine did, and the connection is dead */
 };
 
 struct CabRequest {
@@ -130,7 +131,8 @@ void cab_wire_wait (CabHttp *http, int wait_ms);
 
 void cab_wire_start (CabRequest *request);
 
-/* Takes a running request from libcurl: the connection is closed unless the answer was complete. */
+/* Takes a running request from libcurl.  Unless the answer was complete its connection is closed; one with HTTP/2 goes on
+ * with the other requests that it has, and is kept for the next ones where it was heard of lately. */
 void cab_wire_stop (CabRequest *request);
 
 /* After `done`: the handle goes back, the answer's headers with it. */

@@ -338,8 +338,10 @@ static void fail_running (CabHttp *self) {
   }
   for (guint i = 0; i < running->len; i++) {
     CabRequest *request = g_ptr_array_index (running, i);
-    if (request->state == STATE_RUNNING) /* not ended by what the end of another one brought about */
-      cab_request_fail (request, CAB_ERROR_FAILED, "the machine slept");
+    if (request->state != STATE_RUNNING) /* ended by what the end of another one brought about */
+      continue;
+    request->answer.slept = TRUE;
+    cab_request_fail (request, CAB_ERROR_FAILED, "the machine slept");
   }
 }
 

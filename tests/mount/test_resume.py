@@ -105,6 +105,18 @@ def test_sleep_in_the_middle(emulator, machine, endpoint):
         assert len(os.listdir(folder)) == 1
 
 
+def test_sleep_is_no_try(emulator, machine):
+    """That the machine slept is no failure of anybody: it costs none of the tries that there are. [E15]"""
+    emulator.add_cabs(APP, FAILURE)
+    with machine(retries=1) as box:
+        fault = emulator.fault("hold", "batch", count=1)
+        reader = Reader(os.listdir, box.mount.path / APP / FAILURE)
+        emulator.wait_held(1)
+        box.sleep(hours=5)
+        emulator.clear_faults(fault)
+        assert len(reader.get(3 * TIMEOUT)) == 1
+
+
 @pytest.mark.parametrize("hours", [5, -5])
 def test_wall_clock_is_set(emulator, machine, hours):
     """A wall clock that jumps takes no token, no address and no list from anybody: those that are known are used, and

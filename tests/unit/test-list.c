@@ -219,6 +219,52 @@ static void test_ways (void) {
   check_error (refuses_403, CAB_ERROR_DENIED, "c0ffee00-1111"); /* though the details say 404 */
 }
 
+/* --- time --------------------------------------------------------------------------------------------------- */
+
+/* Takes longer than a silence may, without one, and breaks off. */
+static void drips_and_breaks (Exchange *exchange, gpointer data) {
+  good (exchange, data);
+  if (exchange->index > 0)
+    return;
+  exchange->drip_us = 220 * 1000;
+  exchange->fate = FATE_RESET;
+  exchange->stop_at = 17 * 1024;
+}
+
+static void test_broken_after_long (void) {
+  SCENE (scene, drips_and_breaks, 90);
+  OUTCOME (outcome);
+  scene.rig->options.timeout_ms = 2000;
+  rig_start (scene.rig);
+  rig_list (scene.rig, &outcome);
+  rig_assert_ok (&outcome);
+  g_assert_cmpuint (requests (&scene), ==, 2);
+}
+
+/* A host whose clock is ahead asks for a pause of a second, as a date. */
+static void asks_for_pause (Exchange *exchange, gpointer data) {
+  exchange->date_offset_s = 7200;
+  if (exchange->index > 0) {
+    good (exchange, data);
+    return;
+  }
+  g_autoptr (GDateTime) now = g_date_time_new_now_utc ();
+  g_autoptr (GDateTime) then = g_date_time_add_seconds (now, exchange->date_offset_s + 1);
+  g_autofree char *date = g_date_time_format (then, "%a, %d %b %Y %H:%M:%S GMT");
+  refuse (exchange, 429);
+  server_header (exchange, "Retry-After", "%s", date);
+}
+
+static void test_pause_by_its_clock (void) {
+  SCENE (scene, asks_for_pause, 10);
+  OUTCOME (outcome);
+  gint64 began = g_get_monotonic_time ();
+  rig_start (scene.rig);
+  rig_list (scene.rig, &outcome);
+  rig_assert_ok (&outcome);
+  g_assert_cmpint (g_get_monotonic_time () - began, <, 60 * G_USEC_PER_SEC);
+}
+
 /* --- tokens ------------------------------------------------------------------------------------------------- */
 
 static void test_401_once (void) {
@@ -514,6 +560,8 @@ int main (int argc, char **argv) {
   g_test_add_func ("/list/paging-faults", test_paging_faults);
   g_test_add_func ("/list/not-understood", test_not_understood);
   g_test_add_func ("/list/ways", test_ways);
+  g_test_add_func ("/list/broken-after-long", test_broken_after_long);
+  g_test_add_func ("/list/pause-by-its-clock", test_pause_by_its_clock);
   g_test_add_func ("/list/401-once", test_401_once);
   g_test_add_func ("/list/401-always", test_401_always);
   g_test_add_func ("/list/no-token", test_no_token);
