@@ -105,6 +105,9 @@ char *cab_api_error_text (const void *bytes, gsize len, const char *correlation)
 void cab_api_error_mark (GError *error, int status, const void *bytes, gsize len, const char *code,
                          const char *correlation);
 
+/* A code that came in a header, if it looks like one: short, and of letters, digits and ._- only; else NULL, as for NULL. */
+char *cab_api_error_word (const char *text);
+
 /* The service's code alone ("AuthenticationFailed", "invalid_client"), or NULL. */
 char *cab_api_error_code (const void *bytes, gsize len);
 

@@ -203,6 +203,10 @@ void cab_api_error_mark (GError *error, int status, const void *bytes, gsize len
   cab_error_set_answer (error, &answer);
 }
 
+char *cab_api_error_word (const char *text) {
+  return take_word (g_strdup (text));
+}
+
 char *cab_api_error_code (const void *bytes, gsize len) {
   g_auto (Fault) fault = {0};
   read_fault (bytes, len, &fault);

@@ -23,6 +23,7 @@ typedef struct List {
   CabWindow window;
   CabListSink sink;
   gpointer data;
+  guint first_way;   /* the one that answered lately; those behind it follow, then those before it */
   guint way;
   guint64 skip;      /* rows so far: the page that follows begins there */
   guint64 seen_to;   /* rows are known to be there beyond so many */
@@ -215,14 +216,15 @@ static void hold_page (List *self, Page *page, const CabAnswer *answer, const GE
 /* --- pages that are none ------------------------------------------------------------------------------------ */
 
 static gboolean try_next_way (List *self, gboolean absent, const GError *error) {
-  if (!absent || self->taken > 0 || self->way + 1 >= cab_api_ways (self->scope))
+  guint next = (self->way + 1) % cab_api_ways (self->scope);
+  if (!absent || self->taken > 0 || next == self->first_way)
     return FALSE;
   if (self->absent == NULL || !g_error_matches (self->absent, CAB_ERROR, CAB_ERROR_DENIED)) {
     g_clear_error (&self->absent);
     self->absent = g_error_copy (error);
   }
   g_info ("%s: trying another way", error->message);
-  self->way++;
+  self->way = next;
   drop_pages (self);
   ask_more (self);
   return TRUE;
@@ -342,6 +344,7 @@ void cab_list_run (CabCalls *calls, const CabScope *scope, const CabWindow *wind
   guint ways = cab_api_ways (scope);
   if (scope->failure != NULL && ways > 0)
     self->way = MIN (cab_ways_first (cab_calls_ways (calls), scope->family, cab_clock_boot_us ()), ways - 1);
+  self->first_way = self->way;
   if (ways > 0) {
     ask_more (self);
     return;

@@ -49,6 +49,7 @@ typedef struct {
   char *not_this;
   CabLocateDone done;
   gpointer data;
+  guint first_way; /* the one that answered lately; those behind it follow, then those before it */
   guint way;
   gboolean late;  /* came when pages of the flight had come already */
   GError *denied; /* what an earlier way was refused with */
@@ -114,18 +115,26 @@ static void flight_fail (Flight *self, const GError *error) {
     want_end (want, NULL, error);
 }
 
+/* FALSE if it has tried them all. */
+static gboolean next_way (Want *self) {
+  self->way = (self->way + 1) % cab_api_ways (self->scope);
+  return self->way != self->first_way;
+}
+
 static void flight_next_way (Flight *self, const GError *error) {
   GQueue wants = flight_leave (self);
   for (Want *want = g_queue_pop_head (&wants); want != NULL; want = g_queue_pop_head (&wants)) {
     if (g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED) && want->denied == NULL)
       want->denied = g_error_copy (error);
-    want->way++;
-    dispatch (want);
+    if (next_way (want))
+      dispatch (want);
+    else
+      want_end (want, NULL, error);
   }
 }
 
 static void flight_failed (Flight *self, const CabAnswer *answer, const GError *error) {
-  if (cab_call_is_absent (answer) && self->answers == 0 && self->way + 1 < cab_api_ways (self->scope))
+  if (cab_call_is_absent (answer) && self->answers == 0)
     flight_next_way (self, error);
   else
     flight_fail (self, error);
@@ -152,7 +161,10 @@ static guint remember (Flight *self, const CabRecords *records) {
     cab_records_get (records, i, &record);
     g_autofree char *name = g_strconcat (scope, "/", record.id, NULL);
     char *url = cab_records_url (records, i);
-    cab_addresses_add (self->locator->addresses, name, url != NULL ? url : "");
+    if (url != NULL && url[0] != '\0')
+      cab_addresses_add (self->locator->addresses, name, url);
+    else /* it may have one the next time */
+      cab_addresses_drop (self->locator->addresses, name);
     cab_wipe_free (url);
     fresh += g_hash_table_add (self->seen, g_strdup (record.id));
   }
@@ -300,11 +312,12 @@ static void board_redirect (Want *want, const CabWindow *window) {
 }
 
 static void dispatch (Want *self) {
-  guint ways = cab_api_ways (self->scope);
   CabWindow window = window_of (self);
   CabLocateKind kind = CAB_LOCATE_NONE;
-  while (self->way < ways && (kind = cab_api_locate_kind (self->scope, self->way)) == CAB_LOCATE_NONE)
-    self->way++;
+  if (cab_api_ways (self->scope) > 0)
+    do
+      kind = cab_api_locate_kind (self->scope, self->way);
+    while (kind == CAB_LOCATE_NONE && next_way (self));
   if (kind == CAB_LOCATE_REDIRECT) {
     board_redirect (self, &window);
   } else if (kind == CAB_LOCATE_LIST) {
@@ -334,7 +347,7 @@ static void begin (gpointer data) {
   Want *self = data;
   char *url = take_known (self);
   CabWays *ways = cab_calls_ways (self->locator->calls);
-  self->way = cab_ways_first (ways, self->scope->family, cab_clock_boot_us ());
+  self->way = self->first_way = cab_ways_first (ways, self->scope->family, cab_clock_boot_us ());
   if (url != NULL)
     want_found (self, url);
   else

@@ -147,7 +147,7 @@ static GError *refusal (const CabReach *self, const CabAnswer *answer) {
   g_autofree char *host = cab_address_host (self->url);
   const char *correlation = cab_answer_header (answer, "x-ms-request-id");
   g_autofree char *text = cab_api_error_text (body, len, correlation);
-  const char *code = cab_answer_header (answer, "x-ms-error-code");
+  g_autofree char *code = cab_api_error_word (cab_answer_header (answer, "x-ms-error-code"));
   GError *error = g_error_new (CAB_ERROR, (int) code_of_status (status), "%s: %s: HTTP status %d%s%s%s%s",
                                self->blob->id, host, status, code != NULL ? " " : "", code != NULL ? code : "",
                                text[0] != '\0' ? ": " : "", text);

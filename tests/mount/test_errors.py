@@ -583,3 +583,30 @@ def test_denied_size(emulator, mount, directory):
     assert emulator.counters()["requests"] == 0
     assert Denied(directory, "updatedb").run("cat", m.cab(cab)).stdout == emulator.content(cab["id"])
     assert denied.run("stat", "-c", "%s", m.cab(cab)).stdout.decode().strip() == "5000"
+
+
+def test_code_that_is_none(emulator, mount):
+    """What a host sends in the place of its code is told only where it looks like one. [E13]"""
+    emulator.add_cabs(APP, FAILURE, size=1000)
+    cab, = emulator.cabs()
+    m = mount(sizes="lazy")
+    emulator.fault("status", "blob-get", status=403, code="Evil" * 1000)
+    assert errno_of(m.cab(cab).read_bytes) == "EACCES"
+    assert "HTTP status 403" in xattrs(m.cab(cab))["error"]
+    assert len(xattrs(m.cab(cab))["error"]) < 500
+    assert "EvilEvil" not in m.log()
+
+
+def test_address_that_was_missing_once(emulator, mount):
+    """A row that had no address when that of another CAB was asked for may have one when its own is. [E9]"""
+    emulator.add_cabs(APP, FAILURE, count=2, size=1000)
+    one, other = emulator.cabs()
+    m = mount(sizes="lazy")
+    os.listdir(m.path / APP / FAILURE)
+    emulator.change_cab(other["id"], urlForm="null")
+    for cab in (one, other):
+        emulator.fault("status", "blob-get", status=403, code="AuthenticationFailed", path=cab["id"], count=1)
+    m.verify(one)
+    emulator.change_cab(other["id"], urlForm="plain")
+    m.verify(other)
+    assert emulator.requests("batch") == 3

@@ -306,6 +306,21 @@ def test_driver_by_details(emulator, mount, status):
     assert len([line for line in mounted.log().splitlines() if "another call of it" in line]) == 1
 
 
+def test_driver_by_batch_again(emulator, mount):
+    """Details that were gone over to for a moment, and do not answer now, are not all there is."""
+    family = BY_NAME["driver"]
+    add_failure(emulator, family, A, count=2, size=1000)
+    add_failure(emulator, family, B, count=2, size=1000)
+    mounted = mount(**family.options)
+    fault = emulator.fault("status", "batch", status=403)
+    assert len(listed(mounted.path / family.application / A)) == 2
+    emulator.clear_faults(fault)
+    emulator.fault("status", ["details", "cabdownload"], status=403)
+    assert len(listed(mounted.path / family.application / B)) == 2
+    for cab in emulator.cabs():
+        mounted.verify(cab)
+
+
 # --- the CAB step -------------------------------------------------------------------------------------------------------
 
 
