@@ -12,7 +12,8 @@
 #include "client/wipe.h"
 
 #define MAX_ANSWER    (256u * 1024)
-#define REMEMBER_US   (60 * G_USEC_PER_SEC) /* failures, and that a token is not at fault */
+#define REMEMBER_US   (60 * G_USEC_PER_SEC) /* refusals, and that a token is not at fault */
+#define BRIEFLY_US    (5 * G_USEC_PER_SEC)  /* other failures that trying again at once would not end */
 #define MARGIN_US     (120 * G_USEC_PER_SEC)
 #define BACKGROUND_US (10 * G_USEC_PER_SEC) /* between renewals that fail while the old token lives */
 
@@ -85,16 +86,16 @@ static gboolean is_alive (const CabToken *self, gint64 now) {
   return self->value != NULL && now < self->expires_at_us;
 }
 
-/* @lasting: it will not pass by itself. */
-static void fail (CabToken *self, GError *error, gboolean lasting) {
+/* Who asks within @remember_us hears it again. */
+static void fail (CabToken *self, GError *error, gint64 remember_us) {
   gint64 now = cab_clock_boot_us ();
   g_autoptr (GError) owned = error;
   self->renewing = FALSE;
   self->background_at_us = now + BACKGROUND_US;
   g_clear_error (&self->failure);
-  if (lasting && !self->outdated) {
+  if (remember_us > 0 && !self->outdated) {
     self->failure = g_error_copy (error);
-    self->failed_until_us = now + REMEMBER_US;
+    self->failed_until_us = now + remember_us;
     self->background_at_us = self->failed_until_us;
   }
   if (self->waiters->len == 0 && !g_error_matches (error, CAB_ERROR, CAB_ERROR_CANCELLED))
@@ -108,7 +109,7 @@ static void succeed (CabToken *self, const void *bytes, gsize len) {
   CabTokenAnswer answer = {0};
   GError *error = NULL;
   if (!cab_api_parse_token (bytes, len, cab_clock_unix (), &answer, &error)) {
-    fail (self, error, TRUE);
+    fail (self, error, BRIEFLY_US);
     return;
   }
   gint64 life_us = CLAMP (answer.expires_in, 1, G_MAXINT32) * G_USEC_PER_SEC;
@@ -134,6 +135,16 @@ static gboolean is_managed (const CabToken *self) {
   return cab_credentials_source (self->credentials) == CAB_SOURCE_MANAGED;
 }
 
+static gboolean is_refusal (int status) {
+  return status == 400 || status == 401 || status == 403;
+}
+
+static gint64 remember_us (int status) {
+  if (is_refusal (status))
+    return REMEMBER_US;
+  return status < 500 && status != 408 && status != 429 ? BRIEFLY_US : 0;
+}
+
 static GError *refusal (const CabToken *self, const CabAnswer *answer) {
   int status = cab_answer_status (answer);
   gsize len = 0;
@@ -145,9 +156,8 @@ static GError *refusal (const CabToken *self, const CabAnswer *answer) {
   const char *hint = is_managed (self) ? cab_token_hint_metadata (status) : cab_token_hint_login (text);
   if (hint == NULL && status == 404 && !is_managed (self))
     hint = "is login-url or tenant mistyped?";
-  gboolean denied = status == 400 || status == 401 || status == 403;
   GError *error =
-      g_error_new (CAB_ERROR, denied ? CAB_ERROR_DENIED : CAB_ERROR_FAILED, "%s %s: HTTP status %d%s%s%s%s%s",
+      g_error_new (CAB_ERROR, is_refusal (status) ? CAB_ERROR_DENIED : CAB_ERROR_FAILED, "%s %s: HTTP status %d%s%s%s%s%s",
                    is_managed (self) ? "GET" : "POST", self->url, status, text[0] != '\0' ? ": " : "", text,
                    hint != NULL ? " (" : "", hint != NULL ? hint : "", hint != NULL ? ")" : "");
   cab_api_error_mark (error, status, body, len, NULL, correlation);
@@ -184,7 +194,8 @@ static void unanswered (CabToken *self, const GError *error) {
   GError *told = nobody ? g_error_new (CAB_ERROR, error->code, "managed-identity: %s (%s)", error->message,
                                        cab_token_hint_metadata (0))
                         : g_error_copy (error);
-  fail (self, told, nobody || g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED));
+  gboolean untrusted = g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED);
+  fail (self, told, nobody ? REMEMBER_US : untrusted ? BRIEFLY_US : 0);
 }
 
 /* A proof says from when to when it is good.  By a clock that is wrong it never is, and the answer told the right one. */
@@ -208,7 +219,7 @@ static void answered (gpointer data, const CabAnswer *answer, const GError *erro
   else if (status == 200)
     succeed (self, body, len);
   else if (!mind_clock (self, status) && !try_again (self, status, cab_answer_retry_after (answer)))
-    fail (self, refusal (self, answer), status < 500 && status != 408 && status != 429);
+    fail (self, refusal (self, answer), remember_us (status));
 }
 
 /* NULL with @error, or without where no form is needed. */
@@ -226,7 +237,7 @@ static void ask (gpointer data) {
   GError *error = NULL;
   char *form = make_form (self, &error);
   if (error != NULL) {
-    fail (self, error, FALSE); /* looking again costs nothing */
+    fail (self, error, 0); /* looking again costs nothing */
     return;
   }
   static const char *const headers[] = {"Accept: application/json", NULL};
@@ -256,7 +267,7 @@ static void read_file (CabToken *self) {
   if (bytes == NULL) {
     cab_metric_count_failed (CAB_REQUEST_TOKEN);
     g_prefix_error (&error, "token-file: ");
-    fail (self, error, FALSE); /* looking again costs nothing */
+    fail (self, error, 0); /* looking again costs nothing */
     return;
   }
   succeed (self, bytes, len);
@@ -278,12 +289,12 @@ static void command_ended (gpointer data) {
     fail (self,
           g_error_new (CAB_ERROR, CAB_ERROR_TIMEOUT, "token-command did not end within %u s",
                        (self->timeout_ms + 999) / 1000),
-          TRUE);
+          BRIEFLY_US);
   } else {
     gboolean cancelled = g_error_matches (brought->error, CAB_ERROR, CAB_ERROR_CANCELLED);
     if (!cancelled)
       cab_metric_count_failed (CAB_REQUEST_TOKEN);
-    fail (self, g_steal_pointer (&brought->error), !cancelled);
+    fail (self, g_steal_pointer (&brought->error), cancelled ? 0 : BRIEFLY_US);
   }
   cab_wipe_bytes (brought->output, brought->len);
   g_free (brought->output);
@@ -315,7 +326,7 @@ static void run_command (CabToken *self) {
   if (self->command == NULL) {
     cab_http_release (self->http);
     cab_metric_count_failed (CAB_REQUEST_TOKEN);
-    fail (self, error, TRUE);
+    fail (self, error, BRIEFLY_US);
     return;
   }
   self->deadline = cab_http_after (self->http, self->timeout_ms, give_up_command, self);
@@ -330,7 +341,7 @@ static void renew (CabToken *self) {
   self->failed = 0;
   self->clock_told = FALSE;
   if (cab_http_stopped (self->http)) {
-    fail (self, g_error_new_literal (CAB_ERROR, CAB_ERROR_CANCELLED, "ended"), FALSE);
+    fail (self, g_error_new_literal (CAB_ERROR, CAB_ERROR_CANCELLED, "ended"), 0);
     return;
   }
   switch (cab_credentials_source (self->credentials)) {

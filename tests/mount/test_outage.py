@@ -310,6 +310,18 @@ def test_revoked_token_and_then_a_failure(emulator, mount):
     assert emulator.requests("login") == 2
 
 
+def test_portal(emulator, mount):
+    """What is no answer of a login host is not held against it for longer than the next few looks. [E10]"""
+    emulator.add_cabs(APP, FAILURE)
+    m = mount()
+    fault = emulator.fault("answer", "login", text="<html>sign in</html>", type="text/html")
+    for _ in range(5):
+        assert errno_of(os.listdir, m.path / APP) == "EIO"
+    assert emulator.requests("login") == 1
+    emulator.clear_faults(fault)
+    within(20, lambda: errno_of(os.listdir, m.path / APP) is None, "the login host is not asked again")
+
+
 def test_wrong_secret(emulator, mount):
     """EACCES, a line that tells why, and no storm at the login host; with the right secret the next mount works.
     [E10]"""
