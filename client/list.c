@@ -23,7 +23,7 @@ typedef struct List {
   CabWindow window;
   CabListSink sink;
   gpointer data;
-  guint first_way;   /* the one that answered lately; those behind it follow, then those before it */
+  guint first_way; /* the one that answered lately; those behind it follow, then those before it */
   guint way;
   guint64 skip;      /* rows so far: the page that follows begins there */
   guint64 seen_to;   /* rows are known to be there beyond so many */

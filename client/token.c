@@ -156,10 +156,10 @@ static GError *refusal (const CabToken *self, const CabAnswer *answer) {
   const char *hint = is_managed (self) ? cab_token_hint_metadata (status) : cab_token_hint_login (text);
   if (hint == NULL && status == 404 && !is_managed (self))
     hint = "is login-url or tenant mistyped?";
-  GError *error =
-      g_error_new (CAB_ERROR, is_refusal (status) ? CAB_ERROR_DENIED : CAB_ERROR_FAILED, "%s %s: HTTP status %d%s%s%s%s%s",
-                   is_managed (self) ? "GET" : "POST", self->url, status, text[0] != '\0' ? ": " : "", text,
-                   hint != NULL ? " (" : "", hint != NULL ? hint : "", hint != NULL ? ")" : "");
+  GError *error = g_error_new (CAB_ERROR, is_refusal (status) ? CAB_ERROR_DENIED : CAB_ERROR_FAILED,
+                               "%s %s: HTTP status %d%s%s%s%s%s", is_managed (self) ? "GET" : "POST", self->url,
+                               status, text[0] != '\0' ? ": " : "", text, hint != NULL ? " (" : "",
+                               hint != NULL ? hint : "", hint != NULL ? ")" : "");
   cab_api_error_mark (error, status, body, len, NULL, correlation);
   return error;
 }

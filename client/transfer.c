@@ -127,10 +127,10 @@ static gboolean body (gpointer data, const void *bytes, gsize len) {
   gsize before = (gsize) MIN (len, self->skip);
   gsize wanted = (gsize) MIN (len - before, self->end - self->next);
   self->skip -= before;
-  if (wanted > 0) /* else a host that ignores ranges, and breaks off before the one that is asked for, is tried for ever */
-    cab_reach_progress (self->reach);
   cab_metric_add (CAB_METRIC_BYTES_RECEIVED, len);
   if (wanted > 0) {
+    /* Or a host that ignores ranges, and breaks off before the one that is asked for, would be tried for ever. */
+    cab_reach_progress (self->reach);
     guint64 at = self->next;
     self->odd = 0;
     self->got += wanted;

@@ -276,7 +276,8 @@ static void test_rows_that_move (void) {
   }
 }
 
-static guint list_with_skip_ignored (guint skip, gboolean (*odd) (Exchange *exchange, Scene *self, guint skip)) {
+static guint list_with_skip_ignored (guint skip,
+                                     gboolean (*odd) (Exchange *exchange, Scene *self, guint skip)) {
   SCENE (scene, 5000);
   OUTCOME (outcome);
   scene.odd = odd;
