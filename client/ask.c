@@ -17,7 +17,6 @@ struct CabAsk {
   CabTimer *watch;
   gint64 quiet_us; /* monotonic time since when nothing came */
   guint failed;    /* tries since the last progress */
-  gboolean queued; /* the request has no place yet */
   gboolean streaming;
   gboolean fresh; /* the next try is to have a new connection */
   gboolean over;
@@ -63,7 +62,7 @@ void cab_ask_end (CabAsk *self, const GError *error) {
  * try, is silent. */
 static gint64 quiet_since (const CabAsk *self) {
   gint64 heard = 0;
-  if (self->queued)
+  if (self->request != NULL && cab_request_is_waiting (self->request))
     heard = cab_http_heard (self->config.http, self->config.lane);
   else if (self->request != NULL && !self->streaming)
     heard = cab_request_heard (self->request);
@@ -161,10 +160,8 @@ static void on_answer (CabAsk *self, const CabAnswer *answer) {
 
 static void on_done (gpointer data, const CabAnswer *answer, const GError *error) {
   g_autoptr (CabAsk) self = data;
-  if (!self->queued)
-    self->quiet_us = quiet_since (self); /* what came of it counts also where it then broke off */
+  self->quiet_us = quiet_since (self); /* what came of it counts also where it then broke off */
   cab_request_unref (g_steal_pointer (&self->request));
-  self->queued = FALSE;
   if (self->over)
     return;
   self->fresh = g_error_matches (error, CAB_ERROR, CAB_ERROR_TIMEOUT);
@@ -180,8 +177,8 @@ static void on_done (gpointer data, const CabAnswer *answer, const GError *error
 
 static void on_ready (gpointer data) {
   CabAsk *self = data;
-  self->quiet_us = quiet_since (self);
-  self->queued = FALSE;
+  gint64 heard = cab_http_heard (self->config.http, self->config.lane); /* while it waited */
+  self->quiet_us = MAX (self->quiet_us, heard);
   if (!self->over)
     self->sink.ready (self->data);
 }
@@ -209,7 +206,6 @@ static void send (CabAsk *self) {
                          .fresh = self->fresh};
   CabRequestSink sink = {.ready = on_ready, .head = on_head, .body = on_body, .done = on_done};
   self->sink.question (self->data, &spec);
-  self->queued = TRUE;
   self->streaming = FALSE;
   cab_wipe_free (self->url);
   self->url = g_strdup (spec.url);

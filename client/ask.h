@@ -42,7 +42,7 @@ typedef struct {
   /* Fills in what is asked; lane, priority, stall_ms and fresh are set already.  What @spec points to is copied
    * after the call. */
   void (*question) (gpointer data, CabRequestSpec *spec);
-  /* There is a place: cab_ask_go() or cab_ask_end(), now or later. */
+  /* There is a place: cab_ask_go() or cab_ask_end(), now or later.  May come again before an answer does (http.h). */
   void (*ready) (gpointer data);
   /* As in http.h. */
   CabBody (*head) (gpointer data, const CabAnswer *answer);

@@ -113,7 +113,8 @@ typedef struct {
 } CabRequestSpec;
 
 typedef struct {
-  /* The request has a place: cab_request_go() now or later.  NULL: it goes at once. */
+  /* The request has a place: cab_request_go() now or later.  NULL: it goes at once.  Where its host cannot be asked at that
+   * moment it waits again, and this comes again. */
   void (*ready) (gpointer data);
   /* Status and headers are here.  NULL: keep the body. */
   CabBody (*head) (gpointer data, const CabAnswer *answer);
@@ -132,6 +133,9 @@ CabRequest *cab_http_send (CabHttp *self, const CabRequestSpec *spec, const CabR
 /* Sends a request that is ready.  @url and @headers replace the request's where they are not NULL.  Ignored if the
  * request has ended. */
 void cab_request_go (CabRequest *self, const char *url, const char *const *headers);
+
+/* TRUE if it has no place, or none any more. */
+gboolean cab_request_is_waiting (const CabRequest *self);
 
 /* Monotonic time of the last byte of the answer, 0 if there was none yet. */
 gint64 cab_request_heard (const CabRequest *self);

@@ -24,11 +24,14 @@ void cab_lane_wait (CabLaneState *self, CabRequest *request) {
 }
 
 void cab_lane_move (CabLaneState *self, CabRequest *request, guint priority) {
-  if (request->state != STATE_WAITING || request->priority == priority)
+  if (request->priority == priority)
     return;
-  g_queue_unlink (&self->waiting[request->priority], &request->link);
+  gboolean waits = request->state == STATE_WAITING;
+  if (waits)
+    g_queue_unlink (&self->waiting[request->priority], &request->link);
   request->priority = priority;
-  cab_lane_wait (self, request);
+  if (waits)
+    cab_lane_wait (self, request);
 }
 
 static guint places_of (const CabLaneState *self, const void *flow) {
@@ -44,13 +47,27 @@ static void set_places (CabLaneState *self, const void *flow, guint places) {
     g_hash_table_remove (self->flows, flow);
 }
 
+/* How many of @priority may have a place. */
+static guint places_for (const CabLaneState *self, guint priority) {
+  if (priority == 0)
+    return self->config.parallel;
+  guint places = self->config.parallel - self->config.spare;
+  return self->pace != NULL ? MIN (places, cab_pace_limit (self->pace)) : places;
+}
+
+/* Who looks for his address takes no place from those who have one: their hosts answer, though whoever tells addresses may
+ * not. */
+static gboolean has_place (const CabLaneState *self, const CabRequest *request) {
+  return (request->url == NULL ? self->seeking : self->placed) < places_for (self, request->priority);
+}
+
 static CabRequest *next_of (CabHttp *http, CabLaneState *self, const GQueue *queue, gint64 now) {
   CabRequest *best = NULL;
   guint least = G_MAXUINT;
   for (const GList *link = queue->head; link != NULL && least > 0; link = link->next) {
     CabRequest *request = link->data;
     guint places = places_of (self, request->flow);
-    if (places >= least || !cab_http_host_is_open (http, request, now) ||
+    if (places >= least || !has_place (self, request) || !cab_http_host_is_open (http, request, now) ||
         !cab_throttle_has_room (self->throttle, request->host))
       continue;
     best = request;
@@ -59,19 +76,13 @@ static CabRequest *next_of (CabHttp *http, CabLaneState *self, const GQueue *que
   return best;
 }
 
-/* How many may have a place for one more of @priority to get one. */
-static guint places_for (const CabLaneState *self, guint priority) {
-  if (priority == 0)
-    return self->config.parallel;
-  guint places = self->config.parallel - self->config.spare;
-  return self->pace != NULL ? MIN (places, cab_pace_limit (self->pace)) : places;
-}
-
 CabRequest *cab_lane_next (CabHttp *http, CabLaneState *self, gint64 now) {
   CabRequest *request = NULL;
-  for (guint priority = 0; priority < CAB_PRIORITIES && request == NULL; priority++)
-    if (self->placed < places_for (self, priority))
+  for (guint priority = 0; priority < CAB_PRIORITIES && request == NULL; priority++) {
+    guint places = places_for (self, priority);
+    if (self->placed < places || self->seeking < places) /* else there may be a million to look at in vain */
       request = next_of (http, self, &self->waiting[priority], now);
+  }
   return request;
 }
 
@@ -87,14 +98,21 @@ static void count (CabLaneState *self, CabRequest *request) {
 
 void cab_lane_place (CabLaneState *self, CabRequest *request) {
   g_queue_unlink (&self->waiting[request->priority], &request->link);
-  self->placed++;
+  request->seeking = request->url == NULL;
+  *(request->seeking ? &self->seeking : &self->placed) += 1;
   set_places (self, request->flow, places_of (self, request->flow) + 1);
   count (self, request);
 }
 
 gboolean cab_lane_launch (CabLaneState *self, CabRequest *request) {
-  if (!request->counted && !cab_throttle_has_room (self->throttle, request->host))
+  if ((request->seeking && !has_place (self, request)) ||
+      (!request->counted && !cab_throttle_has_room (self->throttle, request->host)))
     return FALSE;
+  if (request->seeking) {
+    request->seeking = FALSE;
+    self->seeking--;
+    self->placed++;
+  }
   if (!request->counted)
     count (self, request);
   request->round = cab_throttle_round (self->throttle, request->host);
@@ -119,14 +137,23 @@ void cab_lane_rehost (CabLaneState *self, CabRequest *request) {
   discount (self, request, 0);
 }
 
-void cab_lane_leave (CabLaneState *self, CabRequest *request) {
-  if (request->state == STATE_WAITING) {
-    g_queue_unlink (&self->waiting[request->priority], &request->link);
-    return;
-  }
-  self->placed--;
+static void give_back (CabLaneState *self, CabRequest *request, int status) {
+  *(request->seeking ? &self->seeking : &self->placed) -= 1;
+  request->seeking = FALSE;
   set_places (self, request->flow, places_of (self, request->flow) - 1);
-  discount (self, request, request->state == STATE_RUNNING ? request->answer.status : 0);
+  discount (self, request, status);
+}
+
+void cab_lane_wait_again (CabLaneState *self, CabRequest *request) {
+  give_back (self, request, 0);
+  g_queue_push_head_link (&self->waiting[request->priority], &request->link);
+}
+
+void cab_lane_leave (CabLaneState *self, CabRequest *request) {
+  if (request->state == STATE_WAITING)
+    g_queue_unlink (&self->waiting[request->priority], &request->link);
+  else
+    give_back (self, request, request->state == STATE_RUNNING ? request->answer.status : 0);
 }
 
 /* --- pace --------------------------------------------------------------------------------------------------- */

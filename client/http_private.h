@@ -3,8 +3,8 @@
  *
  * Life of a request, all on the transport's thread:
  *   waiting  - in a queue of its lane
- *   placed   - counts against the lane's limit; the owner was told and will say go
- *   runnable - will be sent as soon as its host wants it
+ *   placed   - counts against a limit of the lane; the owner was told and will say go
+ *   runnable - will be sent at once, or else waits again
  *   running  - with libcurl
  *   over     - `done` runs or has run; only references keep it
  * From each it can go straight to over.  Queues hold a request by its own link; the transport's list of all holds a
@@ -57,6 +57,7 @@ struct CabRequest {
   guint priority;
   char *url;
   char *host;
+  gboolean seeking; /* it was placed without an address, and has no place for its transfer yet */
   gboolean counted; /* among those that its host has under way, */
   guint round;      /* since when (throttle.h) */
   char **headers;
@@ -78,12 +79,13 @@ struct CabRequest {
 
 typedef struct {
   CabLane config;
-  guint placed; /* requests that are placed, runnable or running */
+  guint placed;  /* requests that are placed, runnable or running, but for */
+  guint seeking; /* those that look for their address; as many more may */
   GQueue waiting[CAB_PRIORITIES];
-  GHashTable *flows; /* flow to how many places it has (guint), those that have one */
+  GHashTable *flows;     /* flow to how many places it has (guint), those that have one */
   CabThrottle *throttle; /* lock: CabHttp's `tables` */
-  CabPace *pace; /* NULL: the lane has none */
-  guint64 bytes; /* of all bodies */
+  CabPace *pace;         /* NULL: the lane has none */
+  guint64 bytes;         /* of all bodies */
   gint64 heard_us;
 } CabLaneState;
 
@@ -143,7 +145,7 @@ void cab_wire_put_back (CabRequest *request);
 void cab_lane_open (CabLaneState *self, const CabLane *config);
 void cab_lane_close (CabLaneState *self);
 
-/* Into its queue; into that of @priority, if it is still in one. */
+/* Into its queue; into that of @priority, now or, if it is in none, should it wait again. */
 void cab_lane_wait (CabLaneState *self, CabRequest *request);
 void cab_lane_move (CabLaneState *self, CabRequest *request, guint priority);
 
@@ -151,8 +153,12 @@ void cab_lane_move (CabLaneState *self, CabRequest *request, guint priority);
 CabRequest *cab_lane_next (CabHttp *http, CabLaneState *self, gint64 now);
 void cab_lane_place (CabLaneState *self, CabRequest *request);
 
-/* FALSE if the host of @request, which has a place, takes no more for now.  Else it counts there, until it leaves. */
+/* FALSE if the host of @request takes no more for now, or the lane, if it was placed without an address.  Else it counts there,
+ * until it leaves. */
 gboolean cab_lane_launch (CabLaneState *self, CabRequest *request);
+
+/* Gives up what @request has, and puts it before all who wait. */
+void cab_lane_wait_again (CabLaneState *self, CabRequest *request);
 
 /* @request has another host than it had when it was placed. */
 void cab_lane_rehost (CabLaneState *self, CabRequest *request);

@@ -161,6 +161,22 @@ static void launch (CabRequest *self) {
   cab_wire_start (self);
 }
 
+/* Those whose host has no room, or rests, wait again: others are not to be kept from theirs. */
+static void launch_runnable (CabHttp *self, gint64 now) {
+  for (GList *link = self->runnable.head, *next = NULL; link != NULL; link = next) {
+    CabRequest *request = link->data;
+    next = link->next;
+    if (cab_http_host_is_open (self, request, now) && cab_lane_launch (&self->lanes[request->lane], request))
+      launch (request);
+  }
+  for (GList *link = self->runnable.tail; link != NULL; link = self->runnable.tail) {
+    CabRequest *request = link->data;
+    g_queue_unlink (&self->runnable, link);
+    request->state = STATE_WAITING;
+    cab_lane_wait_again (&self->lanes[request->lane], request);
+  }
+}
+
 static void start_requests (CabHttp *self) {
   gint64 now = g_get_monotonic_time ();
   self->gate_us = G_MAXINT64;
@@ -170,14 +186,13 @@ static void start_requests (CabHttp *self) {
     while ((request = cab_lane_next (self, lane, now)) != NULL)
       give_place (request);
   }
-  for (GList *link = self->runnable.head, *next = NULL; link != NULL; link = next) {
-    CabRequest *request = link->data;
-    next = link->next;
-    if (cab_http_host_is_open (self, request, now) && cab_lane_launch (&self->lanes[request->lane], request))
-      launch (request);
-  }
+  launch_runnable (self, now);
   for (guint i = 0; i < self->n_lanes; i++)
     cab_lane_tick (&self->lanes[i], now);
+}
+
+gboolean cab_request_is_waiting (const CabRequest *self) {
+  return self->state == STATE_WAITING;
 }
 
 gint64 cab_request_heard (const CabRequest *self) {

@@ -111,7 +111,8 @@ static void question (gpointer data, CabRequestSpec *spec) {
   }
   self->headers[count] = NULL;
   spec->method = asked.method;
-  spec->url = self->blob->url;
+  if (cab_blob_has_address (self->blob)) /* else its host is not known */
+    spec->url = self->blob->url;
   spec->headers = self->headers;
   spec->limit = BODY_LIMIT;
 }

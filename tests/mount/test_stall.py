@@ -12,12 +12,14 @@ import time
 import pytest
 
 from conftest import APP, FAILURE, OTHER_APP, OTHER_FAILURE
-from mount import Reader, is_mounted, tool, within, xattrs
+from mount import Reader, is_mounted, tool, wait_in_fuse, within, xattrs
+from relay import Relay
 
 READERS = 40
 CONNECTIONS = 16  # the default
 SIZE = 200_000    # the first request for a CAB brings all of it
 AT_ONCE = 2       # seconds
+DESKTOP = "10238467886765136388"
 
 # How the server keeps a reader waiting: before it answers at all (in open()), or after its headers (in read()).
 KINDS = [("hold", {}), ("stall", {"after": 0})]
@@ -351,3 +353,54 @@ def test_idle_unmount(emulator, mount):
         assert time.monotonic() - began < 5
         m.mount()
     m.verify(cab)
+
+
+# --- those who wait for something else ------------------------------------------------------------------------------
+
+
+def read_head(path):
+    with open(path, "rb") as file:
+        return file.read(100)
+
+
+def two_kinds(emulator, mount, **options):
+    """A mount with 20 CABs that have no address yet, and one that has one; (mount, the 20, the one)."""
+    emulator.add_cabs(DESKTOP, FAILURE, family="desktop", count=20, size=3 << 20)
+    emulator.add_cabs(APP, FAILURE, size=3 << 20)
+    m = mount(desktop=[DESKTOP], sizes="lazy", **options)
+    cabs = {app: emulator.cabs(app, FAILURE) for app in (DESKTOP, APP)}
+    for app in cabs:
+        os.listdir(m.path / app / FAILURE)
+    return m, cabs[DESKTOP], cabs[APP][0]
+
+
+def test_addresses_that_do_not_come(emulator, mount):
+    """While addresses are waited for, by more readers than there are connections, a CAB that has one is read. [C3]"""
+    m, without, cab = two_kinds(emulator, mount)
+    fault = emulator.fault("hold", "desktop-cabdownload")
+    readers = [Reader(read_head, m.cab(one)) for one in without]
+    wait_in_fuse(readers)
+    emulator.wait_held(4)
+    assert Reader(read_head, m.cab(cab)).get(20) == emulator.content(cab["id"], 0, 100)
+    assert all(reader.is_alive() for reader in readers)
+    emulator.clear_faults(fault)
+    for reader, one in zip(readers, without):
+        assert reader.get(60) == emulator.content(one["id"], 0, 100)
+
+
+def test_host_that_rests(emulator, mount):
+    """Nor do those whose host has asked for a pause keep the places from others. [C3, E11]"""
+    with Relay(emulator.ports["blob"]) as other:
+        emulator.fault("sas", "batch", host=other.name)
+        m, without, cab = two_kinds(emulator, mount, blob_hosts=[emulator.blob.partition("//")[2], other.name])
+        emulator.fault("status", "blob-get", status=429, retryAfter=60, path=without[0]["id"], count=1)
+        readers = [Reader(read_head, m.cab(without[0]))]
+        m.wait_log("HTTP status 429")
+        readers += [Reader(read_head, m.cab(one)) for one in without[1:]]
+        wait_in_fuse(readers)
+        within(20, lambda: emulator.requests("desktop-cabdownload") == len(without), "addresses are not asked for")
+        assert Reader(read_head, m.cab(cab)).get(20) == emulator.content(cab["id"], 0, 100)
+        assert all(reader.is_alive() for reader in readers)
+        m.kill()
+        for reader in readers:
+            reader.join(20)
