@@ -5,7 +5,7 @@
  * the token endpoint, `iss` and `sub` are the application.  It is for one request: `jti` is a fresh GUID, and it lives
  * from a minute ago, for clocks that differ a little, to nine minutes from now.
  *
- * Threads: any; immutable.  The only files that know OpenSSL are this module's.
+ * Threads: any; immutable.  Only this module and http_tls.c know OpenSSL.
  * Secrets: the key is wiped when it is freed; no error quotes what was parsed.
  *
  * SPDX-License-Identifier: MIT

@@ -192,7 +192,7 @@ CabTransfer *cab_blob_get (CabBlob *self, guint64 off, guint64 len, const char *
 /* Asks for the end: `done` comes with CAB_ERROR_CANCELLED unless it is over already. */
 void cab_transfer_cancel (CabTransfer *self);
 
-/* Raises a transfer that still waits for a connection to @priority. */
+/* Of a transfer that waits for a connection, now or again. */
 void cab_transfer_set_priority (CabTransfer *self, CabPriority priority);
 
 void cab_transfer_unref (CabTransfer *self);

@@ -27,10 +27,10 @@ typedef struct {
 } CabLocatorConfig;
 
 CabLocator *cab_locator_new (CabCalls *calls, const CabLocatorConfig *config);
-/* After the transport was freed. */
 /* The window of lists from now on; the dates are borrowed, as at creation.  On the transport's thread. */
 void cab_locator_change (CabLocator *self, guint days, const char *start_date, const char *end_date);
 
+/* After the transport was freed. */
 void cab_locator_free (CabLocator *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabLocator, cab_locator_free)

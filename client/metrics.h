@@ -53,8 +53,8 @@ typedef enum {
       CAB_REQUEST_KINDS
 } CabRequestKind;
 
-/* A try was sent; it came to nothing: no answer, or one of status 400 and above.  Tries that we gave up by ourselves are
- * no failures. */
+/* A try was sent; it came to nothing: no answer, or one of status 400 and above.  One that nobody wants any more is
+ * no failure. */
 void cab_metric_count_sent (CabRequestKind kind);
 void cab_metric_count_failed (CabRequestKind kind);
 

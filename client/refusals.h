@@ -22,7 +22,7 @@ void cab_refusals_free (CabRefusals *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabRefusals, cab_refusals_free)
 
-/* Copies @name and @error.  @now_us: monotonic. */
+/* Copies @name and @error.  @now_us: by the boot clock. */
 void cab_refusals_add (CabRefusals *self, const char *name, const GError *error, gint64 now_us);
 
 /* NULL if @name was not refused within the last minute; valid until the next call. */

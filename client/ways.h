@@ -22,7 +22,7 @@ void cab_ways_free (CabWays *self);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CabWays, cab_ways_free)
 
-/* The way to begin with, for CABs of @family.  @now_us: monotonic, here and below. */
+/* The way to begin with, for CABs of @family.  @now_us: by the boot clock, here and below. */
 guint cab_ways_first (CabWays *self, const char *family, gint64 now_us);
 
 /* Way @way had CABs of @family after those before it, if any, were not available.  TRUE if that is worth a line in
