@@ -3,8 +3,8 @@
  * What is asked and what an answer means is its owner's affair (call.c for the API, reach.c for blob hosts).  Here
  * is what they share: a try that fails is repeated after the pause that retry.h says, without a thread that sleeps;
  * a host that asks for a pause gets it from everyone; a connection that falls silent is given up after `stall_ms`
- * and the next try, if `timeout_ms` leaves time for one, gets a new one; and all ends with CAB_ERROR_TIMEOUT after `timeout_ms` in which nothing came at
- * all.  Waiting for a place is silence only when the whole lane is silent.
+ * and the next try, if `timeout_ms` leaves time for one, gets a new one; and all ends with CAB_ERROR_TIMEOUT after
+ * `timeout_ms` in which nothing came at all.  Waiting for a place is silence only when the whole lane is silent.
  *
  * Threads: everything on the transport's thread.
  *
