@@ -79,8 +79,10 @@ struct CabContent {
   CabBlob *blob;             /* set at creation: of a CAB, */
   CabExtraction *extraction; /* or of a member; the other one is NULL */
 
-  CabObject *object; /* set by the thread that opens, or opens again, before READY */
-  CabPeerLink *link; /* likewise, under owner's lock; NULL: the file is ours, or nobody else's */
+  /* Set under owner's lock, since it may fail meanwhile, by the thread that opens, or opens again, before READY; NULL
+   * before that, and when it has retired. */
+  CabObject *object;
+  CabPeerLink *link; /* set likewise; NULL: the file is ours, or nobody else's */
   guint64 size;      /* set before READY, as are the next three */
   char *etag;
   gint64 modified;
@@ -166,7 +168,8 @@ void cab_content_fetch (CabContent *self, CabZone zone, guint64 urgent);
 /* stream.c: asks the streams to end, but those that are nearly there unless it has failed.  No lock held. */
 void cab_content_cancel (CabContent *self);
 
-/* stream.c: the blob is another one, or the bytes are wrong: everything waiting fails with @error, what is on disk goes. */
+/* stream.c: the blob is another one, or the bytes are wrong: everything waiting fails with @error, what is on disk goes.
+ * One that retires is left to do so: nobody waits for it.  No lock held. */
 void cab_content_fail (CabContent *self, const GError *error);
 
 /* read.c: notes why readers are answered with @error. */
@@ -206,7 +209,7 @@ void cab_extraction_free (CabExtraction *self);
 gboolean cab_extraction_fits_locked (const CabContent *self, const CabMemberSpec *member);
 
 /* The object of a member in the store, and what it has: all of it, or nothing.  No lock held. */
-void cab_extraction_open (CabContent *self, CabMap *map);
+CabObject *cab_extraction_open (CabContent *self, CabMap *map);
 
 /* TRUE if its size is known though it is not here: then it is known to @self too. */
 gboolean cab_extraction_knows_locked (CabContent *self);

@@ -260,13 +260,16 @@ static CabObject *open_object (CabContent *self, CabMap *map) {
   return cab_object_open (self->owner->options.store, &key, map);
 }
 
-/* Answers who opens if the store has enough for that, as @map says; FALSE if it has not. */
+/* Answers who opens if the store has enough for that, as @map says; FALSE if it has not.  TRUE also of one that has failed
+ * meanwhile, whose openers were told so. */
 static gboolean answer_from_store (CabContent *self, CabMap *map) {
   GQueue openers = G_QUEUE_INIT;
   gboolean ready, save = FALSE;
   {
     /* A directory that is shown asks what is here, also of one that opens. */
     CAB_LOCK_SCOPE (&self->owner->lock);
+    if (self->phase != CONTENT_OPENING)
+      return TRUE;
     ready = take_map_locked (self, map) || cab_extraction_knows_locked (self);
     if (ready) {
       cab_content_ready_locked (self, &openers);
@@ -285,16 +288,17 @@ static gboolean answer_from_store (CabContent *self, CabMap *map) {
 /* Opens the store's object and asks for the first bytes if it has none. */
 static void begin (CabContent *self) {
   g_auto (CabMap) map = {0};
-  if (self->extraction != NULL)
-    cab_extraction_open (self, &map);
-  else
-    self->object = open_object (self, &map);
-  gboolean foreign = self->extraction == NULL && cab_object_is_private (self->object);
+  CabObject *object = self->extraction != NULL ? cab_extraction_open (self, &map) : open_object (self, &map);
+  gboolean foreign = self->extraction == NULL && cab_object_is_private (object), failed;
   CabPeerLink *link = foreign ? cab_peer_link_new (self->owner->options.peers, self->key) : NULL;
   {
     CAB_LOCK_SCOPE (&self->owner->lock);
+    self->object = object;
     self->link = link;
+    failed = self->phase == CONTENT_FAILED; /* before there was an object to be discarded */
   }
+  if (failed)
+    cab_object_discard (object);
   if (!answer_from_store (self, &map))
     cab_content_fetch (self, cab_plan_zone (0, CAB_PLAN_HEAD), CAB_PLAN_HEAD);
 }

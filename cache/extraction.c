@@ -82,20 +82,20 @@ static gboolean is_of_use (const CabMap *map, const CabMemberSpec *member) {
          cab_ranges_has (&map->have, 0, map->size);
 }
 
-void cab_extraction_open (CabContent *self, CabMap *map) {
+CabObject *cab_extraction_open (CabContent *self, CabMap *map) {
   CabStore *store = self->owner->options.store;
   g_autofree char *owner = cab_content_owner (self->scope);
   const CabObjectKey key = {owner, self->expires, self->id, TRUE};
   /* What is of another version is shared with its readers, and not ours to write into. */
   for (guint i = 0; i < 3; i++) {
-    self->object = cab_object_open (store, &key, map);
+    CabObject *object = cab_object_open (store, &key, map);
     if (map->born == NULL || is_of_use (map, self->extraction->member))
-      return;
+      return object;
     cab_map_clear (map);
-    cab_object_discard (self->object);
-    cab_object_close (self->object);
+    cab_object_discard (object);
+    cab_object_close (object);
   }
-  self->object = cab_object_open_private (store, &key);
+  return cab_object_open_private (store, &key);
 }
 
 gboolean cab_extraction_knows_locked (CabContent *self) {

@@ -411,10 +411,12 @@ void cab_content_hurry (CabContent *self, CabRange range) {
 void cab_content_fail (CabContent *self, const GError *error) {
   GQueue openers, readers;
   gboolean left, was_open;
+  CabObject *object;
   {
     CAB_LOCK_SCOPE (&self->owner->lock);
-    if (self->phase == CONTENT_FAILED)
-      return;
+    if (self->phase == CONTENT_FAILED || self->phase == CONTENT_RETIRING)
+      return; /* of one that retires the object is being closed: who opens it next finds out for himself */
+    object = self->object;
     was_open = self->phase != CONTENT_OPENING;
     if (was_open)
       atomic_fetch_add (&self->owner->spoilt, 1);
@@ -428,8 +430,8 @@ void cab_content_fail (CabContent *self, const GError *error) {
   }
   cab_content_cancel (self);
   leave_peer (self);
-  if (self->object != NULL)
-    cab_object_discard (self->object);
+  if (object != NULL)
+    cab_object_discard (object);
   cab_content_answer_openers (self, &openers, error);
   cab_content_answer_readers (self, &readers, error);
   if (was_open)
