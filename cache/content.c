@@ -261,7 +261,7 @@ static CabObject *open_object (CabContent *self, CabMap *map) {
 }
 
 /* Answers who opens if the store has enough for that, as @map says; FALSE if it has not.  TRUE also of one that has failed
- * meanwhile, whose openers were told so. */
+ * meanwhile, whose openers were told so.  The caller holds a reference. */
 static gboolean answer_from_store (CabContent *self, CabMap *map) {
   GQueue openers = G_QUEUE_INIT;
   gboolean ready, save = FALSE;
@@ -281,6 +281,7 @@ static gboolean answer_from_store (CabContent *self, CabMap *map) {
   if (ready) {
     show_size (self);
     cab_content_answer_openers (self, &openers, NULL);
+    cab_content_settle (self); /* who opened it may have been told meanwhile that it takes too long */
   }
   return ready;
 }

@@ -7,7 +7,8 @@
  *   OPENING   the first range is asked for; who opens, waits
  *   READY     size and ETag are known; reads are answered from the store, or wait for a transfer
  *   FAILED    the blob is another one: every read fails, the next open begins anew
- *   RETIRING  nobody has it open and all is saved; who opens it now begins anew when it is gone
+ *   RETIRING  nobody has it open, what can be kept of it is saved, and its file is being closed: it does not fail any
+ *             more, and who opens it now begins anew when it is gone
  *
  * A content is a CAB, or a member of one: then its bytes are written by a worker (unpack.h) that reads the CAB's, from
  * the first to the last one; it is kept only when all are there.
@@ -68,7 +69,8 @@ CabContents *cab_contents_new (const CabContentsOptions *options);
 /* From now on; any thread. */
 void cab_contents_change (CabContents *self, guint64 read_ahead, guint64 size_limit, guint timeout_ms);
 
-/* Waits until everything is saved that can be; nobody has a content open. */
+/* Waits until each content has closed its file, and until what can be kept of it is saved; nobody has one open, and the
+ * pool still runs. */
 void cab_contents_free (CabContents *self);
 
 /* As cab_cache_open().  @md5 of the whole CAB if it is known from elsewhere, else NULL. */

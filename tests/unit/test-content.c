@@ -86,6 +86,22 @@ static void tear_down (Fixture *f, gconstpointer unused) {
   g_free (f->dir);
 }
 
+/* As the ticker, when everybody has waited for too long. */
+static void tick_late (const Fixture *f) {
+  cab_contents_tick (f->contents, g_get_monotonic_time () + 2 * TIMEOUT_MS * (gint64) 1000);
+}
+
+static guint contents_left (const Fixture *f) {
+  CAB_LOCK_SCOPE (&f->contents->lock);
+  return f->contents->contents;
+}
+
+static void await_no_contents (const Fixture *f) {
+  CAB_LOCK_SCOPE (&f->contents->lock);
+  while (f->contents->contents > 0)
+    pthread_cond_wait (&f->contents->emptied, &f->contents->lock);
+}
+
 /* --- who waits for an answer -------------------------------------------------------------------------------- */
 
 typedef struct {
@@ -210,10 +226,31 @@ static void test_fails_while_opening (Fixture *f, gconstpointer unused) {
   result_clear (&other.result);
 }
 
+/* --- contents that nobody waits for any more ---------------------------------------------------------------- */
+
+/* The disk took so long that who opens it has gone: it closes at once, or the mount would wait for it when it ends. */
+static void test_late_for_opener (Fixture *f, gconstpointer unused) {
+  Opening other = {f, NULL, RESULT_INIT};
+  cab_content_unref (open_part (f, NULL));
+  await_no_contents (f);
+  pthread_t thread;
+  gate_close (&opening, 0);
+  g_assert_cmpint (pthread_create (&thread, NULL, open_on, &other), ==, 0);
+  gate_wait (&opening);
+  tick_late (f);
+  g_assert_cmpuint (latch_count (&other.result.latch), ==, 1);
+  g_assert_error (other.result.error, CAB_ERROR, CAB_ERROR_TIMEOUT);
+  gate_open (&opening);
+  pthread_join (thread, NULL);
+  g_assert_cmpuint (contents_left (f), ==, 0);
+  result_clear (&other.result);
+}
+
 int main (int argc, char **argv) {
   g_test_init (&argc, &argv, NULL);
 #define CONTENT_TEST(name, func) g_test_add ("/content/" name, Fixture, NULL, set_up, func, tear_down)
   CONTENT_TEST ("fails-while-retiring", test_fails_while_retiring);
   CONTENT_TEST ("fails-while-opening", test_fails_while_opening);
+  CONTENT_TEST ("late-for-opener", test_late_for_opener);
   return g_test_run ();
 }
