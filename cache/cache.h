@@ -24,7 +24,7 @@ typedef struct {
   guint64 read_ahead;     /* most bytes fetched ahead of a sequential reader */
   guint connections;      /* transfers one file may use at a time */
   guint size_connections; /* HEADs at a time, and so how far sizes are asked for ahead */
-  guint timeout_ms;       /* without progress before a waiting caller gets CAB_ERROR_TIMEOUT */
+  guint timeout_ms;       /* without progress before who waits, unless for an MD5, gets CAB_ERROR_TIMEOUT */
   gboolean members;       /* FALSE: nobody will ask what is inside a CAB */
   guint64 member_limit;   /* most bytes that one archive may unpack to */
   char *unpack_program;   /* of the worker that reads archives; NULL: where it is installed */

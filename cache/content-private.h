@@ -117,8 +117,7 @@ struct CabContent {
   guint pins[2];   /* who is reading from the store what was in `have`: on the side where he began, */
   guint side;      /* which is the other one once trim.c waits for those of the one before */
   gboolean saving;
-
-  gboolean asked; /* the save job's: the host was asked for its MD5 because the bytes have another one */
+  gboolean asked; /* the host, for its MD5, because the bytes have another one: once, by the save job */
 };
 
 /* A read that failed is not tried again before that: readers whom the kernel makes wait for the same page come one

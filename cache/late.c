@@ -10,9 +10,15 @@ static gboolean is_late (gint64 since_us, const CabContent *content, gint64 now_
   return now_us - MAX (since_us, content->progress_us) >= timeout_us;
 }
 
-static gboolean is_late_reader (const Reader *reader, const CabContent *content, gint64 now_us) {
+/* Every byte is here, and the save job compares them, or waits for its turn: that is no matter of the blob host, unless it
+ * has to be asked. */
+static gboolean is_being_verified_locked (const CabContent *content) {
+  return content->saving && !content->asked && cab_content_is_unverified_locked (content);
+}
+
+static gboolean is_late_reader_locked (const Reader *reader, const CabContent *content, gint64 now_us) {
   return reader->head ? now_us - reader->since_us >= CAB_HEAD_PATIENCE_US
-                      : is_late (reader->since_us, content, now_us);
+                      : is_late (reader->since_us, content, now_us) && !is_being_verified_locked (content);
 }
 
 static void take_late_locked (CabContent *content, gint64 now_us, const GError *error, GQueue *openers,
@@ -29,7 +35,7 @@ static void take_late_locked (CabContent *content, gint64 now_us, const GError *
   for (GList *link = content->readers.head, *next; link != NULL; link = next) {
     const Reader *reader = link->data;
     next = link->next;
-    if (!is_late_reader (reader, content, now_us))
+    if (!is_late_reader_locked (reader, content, now_us))
       continue;
     g_queue_unlink (&content->readers, link);
     g_queue_push_tail_link (readers, link);

@@ -103,9 +103,12 @@ static void on_probe (gpointer data, const CabFacts *facts, const GError *error)
 /* The MD5 that is known may be that of a blob which was replaced before these bytes were fetched, and a range does not
  * tell its own (api-contract.md 12.4): the host is asked, once, and the job begins anew. */
 static gboolean ask_again (CabContent *self) {
-  if (self->asked)
-    return FALSE;
-  self->asked = TRUE;
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock);
+    if (self->asked)
+      return FALSE;
+    self->asked = TRUE;
+  }
   cab_blob_probe (self->blob, CAB_PRIORITY_READER, on_probe, self);
   return TRUE;
 }

@@ -10,6 +10,7 @@
 #include "gate.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -108,6 +109,8 @@ typedef struct {
   Latch latch;
   GError *error;
   CabContent *content;
+  char *bytes;
+  gsize len;
 } Result;
 
 #define RESULT_INIT                                                                                            \
@@ -115,12 +118,21 @@ typedef struct {
 
 static void result_clear (Result *self) {
   g_clear_error (&self->error);
+  g_free (self->bytes);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Result, result_clear)
 
 static void on_open (gpointer data, CabContent *content, const GError *error) {
   Result *self = data;
   self->content = content;
+  self->error = error != NULL ? g_error_copy (error) : NULL;
+  latch_up (&self->latch);
+}
+
+static void on_read (gpointer data, const void *bytes, gsize len, const GError *error) {
+  Result *self = data;
+  self->bytes = g_memdup2 (bytes, len);
+  self->len = len;
   self->error = error != NULL ? g_error_copy (error) : NULL;
   latch_up (&self->latch);
 }
@@ -246,11 +258,39 @@ static void test_late_for_opener (Fixture *f, gconstpointer unused) {
   result_clear (&other.result);
 }
 
+static void be_busy (gpointer gate) {
+  gate_enter (gate);
+}
+
+/* All bytes are here, but the pool is busy with other files: who waits for their MD5 waits for no host. */
+static void test_late_for_reader (Fixture *f, gconstpointer unused) {
+  g_autofree guchar *bytes = g_malloc (SIZE);
+  for (guint i = 0; i < SIZE; i++)
+    bytes[i] = fake_byte (i);
+  g_autofree char *md5 = g_compute_checksum_for_data (G_CHECKSUM_MD5, bytes, SIZE);
+  g_auto (Result) result = RESULT_INIT;
+  Gate busy = GATE_INIT;
+  gate_close (&busy, 0);
+  cab_pool_push (f->pool, be_busy, &busy);
+  CabContent *content = open_part (f, md5);
+  cab_content_read (content, 0, SIZE, on_read, &result);
+  fake_answer_get (fake_take (), G_MAXUINT64, SIZE, NULL);
+  tick_late (f);
+  g_assert_cmpuint (latch_count (&result.latch), ==, 0);
+  gate_open (&busy);
+  latch_wait (&result.latch, 1);
+  g_assert_no_error (result.error);
+  g_assert_cmpuint (result.len, ==, SIZE);
+  g_assert_cmpint (memcmp (result.bytes, bytes, SIZE), ==, 0);
+  cab_content_unref (content);
+}
+
 int main (int argc, char **argv) {
   g_test_init (&argc, &argv, NULL);
 #define CONTENT_TEST(name, func) g_test_add ("/content/" name, Fixture, NULL, set_up, func, tear_down)
   CONTENT_TEST ("fails-while-retiring", test_fails_while_retiring);
   CONTENT_TEST ("fails-while-opening", test_fails_while_opening);
   CONTENT_TEST ("late-for-opener", test_late_for_opener);
+  CONTENT_TEST ("late-for-reader", test_late_for_reader);
   return g_test_run ();
 }
