@@ -83,6 +83,7 @@ struct CabContent {
    * before that, and when it has retired. */
   CabObject *object;
   CabPeerLink *link; /* set likewise; NULL: the file is ours, or nobody else's */
+  guint looks;       /* for others who have it, by who opens again */
   guint64 size;      /* set before READY, as are the next three */
   char *etag;
   gint64 modified;
@@ -144,8 +145,9 @@ void cab_content_ready_locked (CabContent *self, GQueue *openers);
 void cab_content_answer_openers (CabContent *self, GQueue *openers, const GError *error);
 
 /* content.c: nobody lends it to us: whoever had its file may have closed it.  TRUE if the store has it for us now, and who
- * waited was answered; else what is fetched goes to the store if nobody else has the file by now.  While OPENING, by the
- * thread that would ask the host for its first bytes; no lock held. */
+ * waited was answered; else what is fetched goes to the store if nobody else has the file by now, and if somebody has,
+ * `link` is a new one, a few times.  While OPENING, by the thread that would ask the host for its first bytes; no lock
+ * held. */
 gboolean cab_content_open_again (CabContent *self);
 
 /* content.c: nobody finds it any more; TRUE if the table had it, then the caller drops the table's reference. */

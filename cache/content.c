@@ -304,11 +304,31 @@ static void begin (CabContent *self) {
     cab_content_fetch (self, cab_plan_zone (0, CAB_PLAN_HEAD), CAB_PLAN_HEAD);
 }
 
+/* Where several want what one closes, the first of them has the file next, and lends it to the others; who closes it at
+ * once leaves them to look again.  More often the host is as quick. */
+#define LOOKS_MAX 2
+
+/* Somebody else has the file by now. */
+static void look_for_others (CabContent *self) {
+  if (self->looks == LOOKS_MAX)
+    return;
+  self->looks++;
+  CabPeerLink *link = cab_peer_link_new (self->owner->options.peers, self->key);
+  {
+    CAB_LOCK_SCOPE (&self->owner->lock);
+    CabPeerLink *before = self->link;
+    self->link = link;
+    link = before;
+  }
+  cab_peer_link_unref (link);
+}
+
 gboolean cab_content_open_again (CabContent *self) {
   g_auto (CabMap) map = {0};
   CabObject *object = open_object (self, &map);
   if (cab_object_is_private (object)) {
     cab_object_close (object);
+    look_for_others (self);
     return FALSE;
   }
   CabPeerLink *link;

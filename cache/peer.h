@@ -3,8 +3,8 @@
  * Of several processes that want a CAB, one holds the lock of its file (store.h) and writes it; the others have a file
  * of their own.  What goes into that they take from the first one, as long as it lives and answers: so a CAB that all
  * want in the same moment is downloaded once.  Any trouble ends that, and they go on from where they are as if they were
- * alone, who got nothing at all by looking at the file once more, which may be whole and free by now; what a host said to
- * the other mount is of no interest, since asking it tells the same.
+ * alone.  Who got nothing at all looks at the file once more, which may be whole and free by now, or another mount's, which
+ * is asked then, too.  What a host said to the other mount is of no interest, since asking it tells the same.
  *
  * What is sent are bytes, not the descriptor of the file: who holds the lock may take back any part of it at any time.
  * What is given is what a reader would get there and then, fetched for him if it is not here; while somebody is

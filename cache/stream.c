@@ -168,9 +168,13 @@ void cab_content_fetch_for_readers (CabContent *self) {
   }
 }
 
+static gboolean has_peer (const CabContent *self) {
+  return self->link != NULL && cab_peer_link_is_good (self->link);
+}
+
 /* Nothing is to be had there any more, and the other mount may close the CAB. */
 static void leave_peer (CabContent *self) {
-  if (self->link != NULL && cab_peer_link_is_good (self->link))
+  if (has_peer (self))
     cab_peer_link_leave (self->link);
 }
 
@@ -245,6 +249,14 @@ static void give_way (Stream *stream) {
   on_done (stream, NULL);
 }
 
+/* Another mount has the file by now: another stream asks that one. */
+static void begin_again (Stream *stream) {
+  CabContent *self = cab_content_hold (stream->content);
+  on_done (stream, NULL);
+  cab_content_fetch (self, cab_plan_zone (0, CAB_PLAN_HEAD), CAB_PLAN_HEAD);
+  cab_content_drop (self);
+}
+
 /* Without the other mount the stream goes on where it is; what went wrong there, the host may say here.  What was not to
  * be had there at all may have been kept since. */
 static void on_peer_done (gpointer data, const GError *error) {
@@ -262,6 +274,8 @@ static void on_peer_done (gpointer data, const GError *error) {
     on_done (stream, error);
   else if (opening && cab_content_open_again (self))
     give_way (stream);
+  else if (opening && has_peer (self))
+    begin_again (stream);
   else
     fetch_from_host (stream, rest);
 }
@@ -294,8 +308,7 @@ static void stream_start (Stream *stream, CabRange range) {
 /* Most that are fetched ahead at a time. */
 static guint most_streams (const CabContent *self) {
   guint connections = self->owner->options.connections;
-  return self->link != NULL && cab_peer_link_is_good (self->link) ? MIN (PEER_STREAMS, connections)
-                                                                  : connections;
+  return has_peer (self) ? MIN (PEER_STREAMS, connections) : connections;
 }
 
 /* Somebody came to wait for some of @range, and may have looked for streams to hurry before this one was there. */

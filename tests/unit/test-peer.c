@@ -8,6 +8,7 @@
 #include "cache/peer_conn.h"
 #include "client/error.h"
 #include "fake-client.h"
+#include "gate.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,8 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define KIB  ((guint64) 1 << 10)
@@ -177,6 +180,61 @@ static void test_one_download (Fixture *f, gconstpointer unused) {
   cab_cache_stop (two);
   cab_cache_stop (one);
   pthread_join (host, NULL);
+  cab_cache_free (two);
+  cab_cache_free (one);
+}
+
+static Gate closing = GATE_INIT;
+
+/* A file was closed by its last reader. */
+int futimens (int fd, const struct timespec times[2]) {
+  gate_enter (&closing);
+  return (int) syscall (SYS_utimensat, fd, NULL, times, 0);
+}
+
+static void await_openers (const CabContent *content, guint count) {
+  for (;;) {
+    {
+      CAB_LOCK_SCOPE (&content->owner->lock);
+      if (content->openers.length == count)
+        return;
+    }
+    g_usleep (1000);
+  }
+}
+
+/* Two wait for one who closes it: the first of them has the file then, and the second has it from him. */
+static void test_closed_for_two (Fixture *f, gconstpointer unused) {
+  g_auto (Result) first = RESULT_INIT, second = RESULT_INIT, third = RESULT_INIT;
+  CabCache *one = cache_new (f), *two = cache_new (f), *three = cache_new (f);
+  begin_open (f, one, &first);
+  fake_answer_get (fake_take (), G_MAXUINT64, 10000, NULL);
+  CabContent *closed = cab_content_hold (opened (&first));
+  gate_close (&closing, 0);
+  cab_content_unref (closed);
+  gate_wait (&closing);
+  begin_open (f, two, &second);
+  begin_open (f, three, &third);
+  await_openers (closed, 2);
+  cab_content_drop (closed);
+  pthread_t host;
+  g_assert_cmpint (pthread_create (&host, NULL, answer_all, NULL), ==, 0);
+  guint requests = fake_count (FAKE_GET);
+  gate_open (&closing);
+  g_autoptr (CabContent) b = opened (&second);
+  g_autoptr (CabContent) c = opened (&third);
+  g_assert_cmpuint (fake_count (FAKE_GET), ==, requests);
+  assert_bytes (b);
+  requests = fake_count (FAKE_GET);
+  assert_bytes (c);
+  g_assert_cmpuint (fake_count (FAKE_GET), ==, requests);
+  g_clear_pointer (&c, cab_content_unref);
+  g_clear_pointer (&b, cab_content_unref);
+  cab_cache_stop (three);
+  cab_cache_stop (two);
+  cab_cache_stop (one);
+  pthread_join (host, NULL);
+  cab_cache_free (three);
   cab_cache_free (two);
   cab_cache_free (one);
 }
@@ -528,6 +586,7 @@ static void test_rogue (Fixture *f, gconstpointer data) {
   {
     g_auto (Line) line = let_in (f, listener);
     rogue->act (f, &line);
+    close (cab_fd_steal (&listener)); /* nobody is there when he is asked for again */
   }
   g_autoptr (CabContent) content = opened (&result);
   assert_bytes (content);
@@ -615,6 +674,7 @@ static void test_alone (Fixture *f, gconstpointer unused) {
 int main (int argc, char **argv) {
   g_test_init (&argc, &argv, NULL);
   PEER_TEST ("one-download", test_one_download, NULL);
+  PEER_TEST ("closed-for-two", test_closed_for_two, NULL);
   PEER_TEST ("guest/strange", test_guests, NULL);
   PEER_TEST ("guest/unknown", test_guest_unknown, NULL);
   PEER_TEST ("guest/slow", test_guest_slow, NULL);
