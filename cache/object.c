@@ -330,6 +330,22 @@ int cab_object_descriptor (const CabObject *self) {
   return self->fd;
 }
 
+/* An eviction may have removed the object meanwhile, even the directory: then there is nothing to be kept, and no map of it
+ * to be left. */
+static gboolean replace_map (CabObject *self, const CabMap *map, GError **error) {
+  g_autoptr (GError) local = NULL;
+  g_autofree char *text = cab_map_format (map);
+  gboolean replaced = cab_file_replace (self->store->dirfd, self->map_path, text, strlen (text), &local);
+  if (!is_kept (self)) {
+    if (replaced)
+      unlinkat (self->store->dirfd, self->map_path, 0);
+    return TRUE;
+  }
+  if (!replaced)
+    g_propagate_error (error, g_steal_pointer (&local));
+  return replaced;
+}
+
 gboolean cab_object_save (CabObject *self, CabMap *map, GError **error) {
   if (!is_kept (self))
     return TRUE;
@@ -339,8 +355,7 @@ gboolean cab_object_save (CabObject *self, CabMap *map, GError **error) {
   g_free (g_steal_pointer (&map->born));
   if (!identify (self->fd, is_complete (map), &map->inode, &map->born, &size))
     return cab_error_errno (error, "look at %s", self->data_path) != NULL;
-  g_autofree char *text = cab_map_format (map);
-  return cab_file_replace (self->store->dirfd, self->map_path, text, strlen (text), error);
+  return replace_map (self, map, error);
 }
 
 void cab_object_share (CabObject *self) {

@@ -7,6 +7,7 @@
 #include "client/error.h"
 #include "client/metrics.h"
 #include "client/records.h"
+#include "gate.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #define ID      "fb57b37b-d364-4caf-995b-d99ae651ee18"
 #define EXPIRES 1494165223 /* 20170507T135343Z */
@@ -506,6 +508,41 @@ static void test_open_under_sweep (Fixture *f, gconstpointer unused) {
   pthread_join (thread, NULL);
 }
 
+/* --- calls that can be held ---------------------------------------------------------------------------------- */
+
+static Gate syncing = GATE_INIT, renaming = GATE_INIT;
+
+int fdatasync (int fd) {
+  gate_enter (&syncing);
+  return (int) syscall (SYS_fdatasync, fd);
+}
+
+int renameat (int from_dir, const char *from, int to_dir, const char *to) {
+  gate_enter (&renaming);
+  return (int) syscall (SYS_renameat, from_dir, from, to_dir, to);
+}
+
+static void *save_one (void *fixture) {
+  save_object (fixture, ID, 600);
+  return NULL;
+}
+
+/* What an eviction removes while it is being saved is no fault of the disk, and leaves nothing. */
+static void test_save_under_sweep (Fixture *f, gconstpointer data) {
+  Gate *gate = (Gate *) (gsize) data;
+  const CabEvictOptions options = {.keep_s = 30 * 86400};
+  pthread_t thread;
+  gate_close (gate, 0);
+  g_assert_cmpint (pthread_create (&thread, NULL, save_one, f), ==, 0);
+  gate_wait (gate);
+  cab_evict_sweep (f->store, &options, EXPIRES);
+  gate_open (gate);
+  g_assert_cmpint (pthread_join (thread, NULL), ==, 0); /* save_object() asserts that there was no error */
+  cab_evict_sweep (f->store, &options, EXPIRES);
+  g_autofree char *dir = path_of (f, NULL);
+  g_assert_false (g_file_test (dir, G_FILE_TEST_EXISTS)); /* it is empty */
+}
+
 /* --- files --------------------------------------------------------------------------------------------------- */
 
 static void count_line (gpointer data, const char *id, guint64 size, const char *md5) {
@@ -592,6 +629,8 @@ int main (int argc, char **argv) {
   STORE_TEST ("sweep-members", test_sweep_members);
   STORE_TEST ("sweep-reserved", test_sweep_reserved);
   STORE_TEST ("open-under-sweep", test_open_under_sweep);
+  g_test_add ("/store/save-under-sweep/data", Fixture, &syncing, set_up, test_save_under_sweep, tear_down);
+  g_test_add ("/store/save-under-sweep/map", Fixture, &renaming, set_up, test_save_under_sweep, tear_down);
   STORE_TEST ("replace", test_replace);
   g_test_add_func ("/store/member-names", test_member_names);
   g_test_add_func ("/evict/plan", test_evict_plan);
