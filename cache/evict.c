@@ -88,11 +88,16 @@ static void remove_debris (int dirfd, const char *name, gint64 now) {
     unlinkat (dirfd, name, 0);
 }
 
+/* Nobody else has @fd open, and its name is still its own: between open and lock another process may have removed it, and
+ * somebody made a new one. */
+static gboolean is_free (int fd) {
+  return flock (fd, LOCK_EX | LOCK_NB) == 0 && cab_file_is_linked (fd);
+}
+
 /* Removes a member without a map that nobody has open: it was being taken out of its CAB when its program died. */
 static gboolean remove_abandoned (int dirfd, const char *name, const char *map_name) {
   g_auto (CabFd) fd = openat (dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  return fd >= 0 && flock (fd, LOCK_EX | LOCK_NB) == 0 && faccessat (dirfd, map_name, F_OK, 0) < 0 &&
-         unlinkat (dirfd, name, 0) == 0;
+  return fd >= 0 && is_free (fd) && faccessat (dirfd, map_name, F_OK, 0) < 0 && unlinkat (dirfd, name, 0) == 0;
 }
 
 static void scan_file (int dirfd, const char *dir_name, gint64 expires, const char *name, gboolean member,
@@ -157,7 +162,7 @@ static gboolean remove_entry (CabStore *store, const CabEvictEntry *entry, gbool
   g_autofree char *map =
       g_strconcat (entry->path, entry->member ? CAB_STORE_MEMBER_MAP : CAB_STORE_CAB_MAP, NULL);
   g_auto (CabFd) fd = openat (storefd, data, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0 || (flock (fd, LOCK_EX | LOCK_NB) < 0 && !even_open))
+  if (fd < 0 || !(is_free (fd) || (even_open && cab_file_is_linked (fd))))
     return FALSE;
   unlinkat (storefd, map, 0);
   if (unlinkat (storefd, data, 0) < 0)

@@ -55,12 +55,12 @@ typedef struct {
   guint cabs;    /* removed */
   guint members; /* removed */
   guint64 bytes; /* that they had on disk */
-  guint open;    /* left, because somebody has them open */
+  guint open;    /* left, because somebody has them open, or was faster and removed them */
   guint kept;    /* left, because they are not over */
 } CabEvictReport;
 
 /* Removes by hand what nobody has open: what is over at @now, or @all.  Unlike the sweep it leaves what is over and
- * open: the sweep of who has it open will see to that. */
+ * open: the sweep of a mount that runs will see to that. */
 void cab_evict_purge (CabStore *store, gboolean all, gint64 keep_s, gint64 now, CabEvictReport *out);
 
 #endif

@@ -72,6 +72,11 @@ gboolean cab_file_replace (int dirfd, const char *name, const void *bytes, gsize
   return FALSE;
 }
 
+gboolean cab_file_is_linked (int fd) {
+  struct stat st;
+  return fstat (fd, &st) == 0 && st.st_nlink > 0;
+}
+
 /* Opens @name below @at, made if missing; closes @at in any case. */
 static int enter (int at, const char *name) {
   int next = -1;

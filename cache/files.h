@@ -36,6 +36,9 @@ GBytes *cab_file_read (int dirfd, const char *name, gsize limit, GError **error)
  * there.  Does not wait for the disk. */
 gboolean cab_file_replace (int dirfd, const char *name, const void *bytes, gsize len, GError **error);
 
+/* FALSE once the open file @fd was removed: whatever has its name is another one. */
+gboolean cab_file_is_linked (int fd);
+
 /* The entries of directory @name below @dirfd, which is no link; NULL where it cannot be read. */
 DIR *cab_dir_open (int dirfd, const char *name);
 

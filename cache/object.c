@@ -107,14 +107,9 @@ void cab_object_close (CabObject *self) {
   g_free (self);
 }
 
-static gboolean is_linked (int fd) {
-  struct stat st;
-  return fstat (fd, &st) == 0 && st.st_nlink > 0;
-}
-
 /* It has a name, and what is done to it remains. */
 static gboolean is_kept (const CabObject *self) {
-  return !self->is_private && !self->is_frozen && is_linked (self->fd);
+  return !self->is_private && !self->is_frozen && cab_file_is_linked (self->fd);
 }
 
 /* An unnamed file, for us alone. */
@@ -157,7 +152,7 @@ static OpenResult open_shared (CabObject *self, const CabObjectKey *key, CabMap 
   gboolean writer = flock (self->fd, LOCK_EX | LOCK_NB) == 0;
   if (!writer && flock (self->fd, LOCK_SH | LOCK_NB) < 0)
     return OPEN_BUSY;
-  if (!is_linked (self->fd))
+  if (!cab_file_is_linked (self->fd))
     return OPEN_AGAIN;
   if (writer) {
     load_locked_file (self, key->id, map);

@@ -9,7 +9,8 @@
  *  - Who writes an object holds flock (LOCK_EX) on its data file for as long as it is open, who reads a complete
  *    one LOCK_SH.  Who finds it locked by a writer gets a private object: an unnamed file that ends with it.  What he
  *    puts there he has from the writer, as far as that one gives it (peer.h).
- *  - Whoever gets LOCK_EX without waiting knows that nobody has the object open and may remove it.
+ *  - Whoever gets LOCK_EX without waiting on a file that still has a name knows that nobody has the object open and may
+ *    remove it.  What has none was removed before, and what is there under that name is another one.
  *  - A member has a map only once it is whole: without one, and open to nobody, it is what a crash left.
  *
  * Threads: any; an object's calls may run in parallel except close, which is last.  No lock is held across disk I/O.

@@ -15,6 +15,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -510,7 +511,7 @@ static void test_open_under_sweep (Fixture *f, gconstpointer unused) {
 
 /* --- calls that can be held ---------------------------------------------------------------------------------- */
 
-static Gate syncing = GATE_INIT, renaming = GATE_INIT;
+static Gate syncing = GATE_INIT, renaming = GATE_INIT, locking = GATE_INIT;
 
 int fdatasync (int fd) {
   gate_enter (&syncing);
@@ -520,6 +521,11 @@ int fdatasync (int fd) {
 int renameat (int from_dir, const char *from, int to_dir, const char *to) {
   gate_enter (&renaming);
   return (int) syscall (SYS_renameat, from_dir, from, to_dir, to);
+}
+
+int flock (int fd, int operation) {
+  gate_enter (&locking);
+  return (int) syscall (SYS_flock, fd, operation);
 }
 
 static void *save_one (void *fixture) {
@@ -541,6 +547,51 @@ static void test_save_under_sweep (Fixture *f, gconstpointer data) {
   cab_evict_sweep (f->store, &options, EXPIRES);
   g_autofree char *dir = path_of (f, NULL);
   g_assert_false (g_file_test (dir, G_FILE_TEST_EXISTS)); /* it is empty */
+}
+
+static void *sweep_one (void *fixture) {
+  const Fixture *f = fixture;
+  const CabEvictOptions options = {.keep_s = 30 * 86400, .size_limit = 1};
+  cab_evict_sweep (f->store, &options, EXPIRES - 1);
+  return NULL;
+}
+
+/* Two evictions find the same file; when the second one gets at it, it is gone, and another has its name. */
+static void test_two_sweeps (Fixture *f, gconstpointer unused) {
+  pthread_t thread;
+  CabEvictReport report;
+  save_object (f, ID, 600);
+  gate_close (&locking, 0);
+  g_assert_cmpint (pthread_create (&thread, NULL, sweep_one, f), ==, 0);
+  gate_wait (&locking);
+  gate_close (&locking, G_MAXUINT); /* nobody else is held */
+  cab_evict_purge (f->store, TRUE, 30 * 86400, EXPIRES - 1, &report);
+  g_assert_cmpuint (report.cabs, ==, 1);
+  save_object (f, ID, 500);
+  gate_open (&locking);
+  pthread_join (thread, NULL);
+  g_assert_cmpuint (reopened_bytes (f), ==, 500);
+}
+
+/* A member that was being taken out is found by two; one removes it, and it is taken out anew. */
+static void test_two_sweeps_member (Fixture *f, gconstpointer unused) {
+  pthread_t thread;
+  CabEvictReport report;
+  save_object (f, ID, 600); /* its directory stays */
+  save_member (f, "a.0.1", FALSE);
+  gate_close (&locking, 0);
+  g_assert_cmpint (pthread_create (&thread, NULL, sweep_one, f), ==, 0);
+  gate_wait (&locking);
+  gate_close (&locking, G_MAXUINT);
+  cab_evict_purge (f->store, FALSE, 30 * 86400, EXPIRES - 1, &report);
+  g_assert_cmpuint (cab_store_bytes (f->store, MEMBER ("a.0.1")), ==, 0);
+  g_auto (CabMap) map = {0};
+  CabObject *object = cab_object_open (f->store, MEMBER ("a.0.1"), &map);
+  g_assert_true (cab_object_write (object, 0, "x", 1, NULL));
+  gate_open (&locking);
+  pthread_join (thread, NULL);
+  g_assert_cmpuint (cab_store_bytes (f->store, MEMBER ("a.0.1")), >, 0);
+  cab_object_close (object);
 }
 
 /* --- files --------------------------------------------------------------------------------------------------- */
@@ -631,6 +682,8 @@ int main (int argc, char **argv) {
   STORE_TEST ("open-under-sweep", test_open_under_sweep);
   g_test_add ("/store/save-under-sweep/data", Fixture, &syncing, set_up, test_save_under_sweep, tear_down);
   g_test_add ("/store/save-under-sweep/map", Fixture, &renaming, set_up, test_save_under_sweep, tear_down);
+  STORE_TEST ("two-sweeps", test_two_sweeps);
+  STORE_TEST ("two-sweeps-member", test_two_sweeps_member);
   STORE_TEST ("replace", test_replace);
   g_test_add_func ("/store/member-names", test_member_names);
   g_test_add_func ("/evict/plan", test_evict_plan);
