@@ -20,8 +20,9 @@
 
 #define POOL_THREADS 2
 
-/* Archives that are read at a time: what a machine with few processors has to spare. */
-#define UNPACKERS 2
+/* Archives that are read at a time: what a machine with few processors has to spare; and with those that wait for bytes. */
+#define UNPACKERS     2
+#define UNPACKERS_MAX 16
 
 /* Deadlines are looked at that often: they are seconds long. */
 #define TICK_MS 200
@@ -205,7 +206,7 @@ static void make_unpacker (CabCache *self, const CabCacheOptions *options) {
   g_autofree char *program =
       options->unpack_program != NULL ? g_strdup (options->unpack_program) : cab_unpack_program ();
   const CabUnpackerOptions unpacker = {
-      .program = program, .parallel = UNPACKERS, .limit = options->member_limit};
+      .program = program, .parallel = UNPACKERS, .most = UNPACKERS_MAX, .limit = options->member_limit};
   self->unpacker = cab_unpacker_new (&unpacker, &self->no_unpacker);
   if (self->unpacker == NULL)
     g_warning ("members of CABs cannot be read: %s", self->no_unpacker->message);

@@ -75,8 +75,17 @@ static void drop_waiting (CabUnpacker *self) {
   }
 }
 
+/* Bytes may take long, or never come: who waits for some is no reason to let others wait, whose archives are here. */
+static gboolean can_start (const CabUnpacker *self) {
+  guint busy = 0;
+  for (guint i = 0; i < self->running->len; i++)
+    if (!cab_job_is_waiting (g_ptr_array_index (self->running, i)))
+      busy++;
+  return self->waiting.length > 0 && busy < self->options.parallel && self->running->len < self->options.most;
+}
+
 static void start_waiting (CabUnpacker *self) {
-  while (self->running->len < self->options.parallel && !g_queue_is_empty (&self->waiting)) {
+  while (can_start (self)) {
     CabUnpack *job = g_queue_pop_head (&self->waiting);
     cab_job_start (job, &self->options);
     g_ptr_array_add (self->running, job);
@@ -133,7 +142,8 @@ static void *thread_main (void *data) {
     drop_waiting (self);
     start_waiting (self);
     handle_running (self);
-    wait_for_something (self);
+    if (!can_start (self))
+      wait_for_something (self);
   }
   return NULL;
 }
@@ -150,7 +160,7 @@ static void free_members (CabUnpacker *self) {
 }
 
 CabUnpacker *cab_unpacker_new (const CabUnpackerOptions *options, GError **error) {
-  g_assert (options->parallel > 0);
+  g_assert (options->parallel > 0 && options->most > 0);
   if (access (options->program, X_OK) < 0)
     return cab_error_errno (error, "what reads archives is not there: %s", options->program);
   int wake = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -33,7 +33,8 @@ typedef struct CabUnpack CabUnpack;
 
 typedef struct {
   const char *program; /* of the worker: cab_unpack_program() */
-  guint parallel;      /* workers at a time; further jobs wait in order */
+  guint parallel;      /* workers that have their bytes: while there are so many, further jobs wait in order */
+  guint most;          /* workers in all; those whose bytes come go on, however many they are then */
   guint64 limit;       /* most bytes that one job may write: key `member-limit` */
   guint patience_s;    /* of its own CPU time that a worker may spend without a word; 0: 60, see unpack.c */
 } CabUnpackerOptions;

@@ -150,6 +150,11 @@ gboolean cab_job_is_ending (CabUnpack *self) {
   return self->verdict != NULL;
 }
 
+gboolean cab_job_is_waiting (CabUnpack *self) {
+  CAB_LOCK_SCOPE (&self->lock);
+  return self->asked > 0;
+}
+
 /* --- the end ------------------------------------------------------------------------------------------------ */
 
 /* Takes @error; NULL is success.  The first end counts. */

@@ -43,6 +43,9 @@ gboolean cab_job_handle (CabUnpack *self);
 /* Whether it was cancelled, or failed by its owner. */
 gboolean cab_job_is_ending (CabUnpack *self);
 
+/* Whether it waits for bytes of its archive. */
+gboolean cab_job_is_waiting (CabUnpack *self);
+
 /* The kernel cannot tell of its end: it has to be looked for. */
 gboolean cab_job_is_blind (const CabUnpack *self);
 

@@ -420,6 +420,27 @@ def test_unmount_ends_workers(emulator, directory, mount):
     emulator.clear_faults()
 
 
+def test_archives_that_wait(emulator, directory, mount):
+    """Archives whose bytes do not come hold up none that is here."""
+    cabs = [serve(emulator, directory, make.cabinet((make.MSZIP, [(b"a.dmp", os.urandom(size))])))
+            for size in (12 * MIB, 12 * MIB + 1, 100_000)]
+    mounted = mount()
+    mounted.cab(cabs[2]).read_bytes()
+    paths = [opened(mounted, cab) / "a.dmp" for cab in cabs[:2]]
+    for path in paths:
+        os.stat(path)
+    hold = emulator.fault("hold", "blob-get")
+    readers = [Reader(path.read_bytes) for path in paths]
+    emulator.wait_held(2, hold)
+    within(10, lambda: len(workers(mounted)) == 2, "both workers wait")
+    look = Reader(os.listdir, opened(mounted, cabs[2]))
+    assert look.get() == ["a.dmp"]
+    assert all(reader.is_alive() for reader in readers)
+    emulator.clear_faults()
+    for reader in readers:
+        reader.get()
+
+
 def test_interrupted_reader(emulator, directory, mount):
     """Ctrl-C ends the reader at once, and the others read on."""
     content = os.urandom(12 * MIB)

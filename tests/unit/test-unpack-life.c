@@ -69,6 +69,36 @@ static void test_side_by_side (void) {
   g_assert_cmpuint (slow.member_count, ==, 4);
 }
 
+/* Nor do as many as may work at a time, up to a bound. */
+static void test_beyond (void) {
+  enum { PARALLEL = 2, MOST = 5 };
+  g_autoptr (CabUnpacker) unpacker = rig_unpacker_beyond (PARALLEL, MOST, LIMIT);
+  Run slow[MOST];
+  RUN (quick, rig_made ("mszip.cab"));
+  RUN (last, rig_made ("mszip.cab"));
+  for (guint i = 0; i < MOST; i++) {
+    run_init (&slow[i], rig_made ("mszip.cab"));
+    slow[i].hold = TRUE;
+  }
+  for (guint i = 0; i + 1 < MOST; i++) {
+    run_list (&slow[i], unpacker);
+    latch_wait (&slow[i].needs, 1);
+  }
+  run_list (&quick, unpacker);
+  run_assert_ok (&quick);
+  run_list (&slow[MOST - 1], unpacker);
+  latch_wait (&slow[MOST - 1].needs, 1);
+  run_list (&last, unpacker);
+  g_assert_cmpuint (rig_children (NULL), ==, MOST);
+  g_assert_cmpuint (latch_count (&last.needs), ==, 0);
+  run_answer (&slow[0]);
+  run_assert_ok (&slow[0]);
+  run_assert_ok (&last);
+  cab_unpacker_stop (unpacker);
+  for (guint i = 0; i < MOST; i++)
+    run_clear (&slow[i]);
+}
+
 static void test_leaves_nothing (void) {
   g_autoptr (CabUnpacker) unpacker = rig_unpacker (2, LIMIT);
   guint before = open_descriptors ();
@@ -204,7 +234,8 @@ static void test_closed_file (void) {
 }
 
 static void test_no_program (void) {
-  const CabUnpackerOptions options = {.program = "/nonexistent/cabfs-unpack", .parallel = 1, .limit = LIMIT};
+  const CabUnpackerOptions options = {
+      .program = "/nonexistent/cabfs-unpack", .parallel = 1, .most = 1, .limit = LIMIT};
   g_autoptr (GError) error = NULL;
   g_assert_null (cab_unpacker_new (&options, &error));
   g_assert_error (error, CAB_ERROR, CAB_ERROR_FAILED);
@@ -219,7 +250,7 @@ static void test_program_vanishes (void) {
   g_assert_no_error (error);
   g_assert_cmpint (fchmod (fd, 0700), ==, 0);
   close (fd);
-  const CabUnpackerOptions options = {.program = path, .parallel = 1, .limit = LIMIT};
+  const CabUnpackerOptions options = {.program = path, .parallel = 1, .most = 1, .limit = LIMIT};
   g_autoptr (CabUnpacker) unpacker = cab_unpacker_new (&options, &error);
   g_assert_no_error (error);
   unlink (path);
@@ -249,7 +280,8 @@ static void test_killed (void) {
 
 static CabUnpacker *rogue_unpacker (void) {
   g_autofree char *program = rig_rogue ();
-  const CabUnpackerOptions options = {.program = program, .parallel = 1, .limit = LIMIT, .patience_s = 1};
+  const CabUnpackerOptions options = {
+      .program = program, .parallel = 1, .most = 1, .limit = LIMIT, .patience_s = 1};
   g_autoptr (GError) error = NULL;
   CabUnpacker *self = cab_unpacker_new (&options, &error);
   g_assert_no_error (error);
@@ -334,6 +366,7 @@ int main (int argc, char **argv) {
   rig_init (&argc, &argv);
   g_test_add_func ("/unpack-life/queue", test_queue);
   g_test_add_func ("/unpack-life/side-by-side", test_side_by_side);
+  g_test_add_func ("/unpack-life/beyond", test_beyond);
   g_test_add_func ("/unpack-life/leaves-nothing", test_leaves_nothing);
   g_test_add_func ("/unpack-life/cancel/running", test_cancel_running);
   g_test_add_func ("/unpack-life/cancel/waiting", test_cancel_waiting);

@@ -56,9 +56,13 @@ char *rig_rogue (void) {
   return g_test_build_filename (G_TEST_BUILT, "rogue-unpack", NULL);
 }
 
-CabUnpacker *rig_unpacker (guint parallel, guint64 limit) {
+CabUnpacker *rig_unpacker (guint most, guint64 limit) {
+  return rig_unpacker_beyond (most, most, limit);
+}
+
+CabUnpacker *rig_unpacker_beyond (guint parallel, guint most, guint64 limit) {
   g_autofree char *program = rig_program ();
-  const CabUnpackerOptions options = {.program = program, .parallel = parallel, .limit = limit};
+  const CabUnpackerOptions options = {.program = program, .parallel = parallel, .most = most, .limit = limit};
   g_autoptr (GError) error = NULL;
   CabUnpacker *self = cab_unpacker_new (&options, &error);
   g_assert_no_error (error);

@@ -38,7 +38,9 @@ typedef struct Run {
   GError *error;
 } Run;
 
-CabUnpacker *rig_unpacker (guint parallel, guint64 limit);
+/* One with @most workers, and one that has more than @parallel only while some of them wait for bytes. */
+CabUnpacker *rig_unpacker (guint most, guint64 limit);
+CabUnpacker *rig_unpacker_beyond (guint parallel, guint most, guint64 limit);
 
 /* Instead of g_test_init(): makes unexpected warnings failures, in a way that threads can share. */
 void rig_init (int *argc, char ***argv);
