@@ -400,7 +400,7 @@ gboolean cab_contents_has_all (CabContents *self, const CabScope *scope, const C
   {
     CAB_LOCK_SCOPE (&self->lock);
     const CabContent *content = g_hash_table_lookup (self->table, key);
-    if (content != NULL)
+    if (content != NULL && content->phase != CONTENT_OPENING) /* that one does not know yet */
       return atomic_load (&content->complete);
   }
   g_auto (CabMap) map = {0};

@@ -285,6 +285,32 @@ static void test_late_for_reader (Fixture *f, gconstpointer unused) {
   cab_content_unref (content);
 }
 
+/* --- contents that are opened twice ------------------------------------------------------------------------- */
+
+/* Who may not ask the services comes while another one is opening the CAB, all of which is on the disk. */
+static void test_local_while_opening (Fixture *f, gconstpointer unused) {
+  g_auto (Result) read = RESULT_INIT, local = RESULT_INIT;
+  CabContent *before = open_part (f, NULL);
+  cab_content_read (before, 0, SIZE, on_read, &read);
+  fake_answer_get (fake_take (), G_MAXUINT64, SIZE, NULL);
+  latch_wait (&read.latch, 1);
+  cab_content_unref (before);
+  await_no_contents (f);
+  Opening other = {f, NULL, RESULT_INIT};
+  pthread_t thread;
+  gate_close (&opening, 0);
+  g_assert_cmpint (pthread_create (&thread, NULL, open_on, &other), ==, 0);
+  gate_wait (&opening);
+  cab_contents_open (f->contents, f->scope, &f->record, NULL, CAB_REACH_LOCAL, on_open, &local);
+  gate_open (&opening);
+  pthread_join (thread, NULL);
+  latch_wait (&local.latch, 1);
+  g_assert_no_error (local.error);
+  cab_content_unref (local.content);
+  cab_content_unref (other.result.content);
+  result_clear (&other.result);
+}
+
 int main (int argc, char **argv) {
   g_test_init (&argc, &argv, NULL);
 #define CONTENT_TEST(name, func) g_test_add ("/content/" name, Fixture, NULL, set_up, func, tear_down)
@@ -292,5 +318,6 @@ int main (int argc, char **argv) {
   CONTENT_TEST ("fails-while-opening", test_fails_while_opening);
   CONTENT_TEST ("late-for-opener", test_late_for_opener);
   CONTENT_TEST ("late-for-reader", test_late_for_reader);
+  CONTENT_TEST ("local-while-opening", test_local_while_opening);
   return g_test_run ();
 }
