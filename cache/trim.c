@@ -49,16 +49,20 @@ static gboolean is_eligible_locked (const CabContent *self) {
   return self->extraction == NULL && self->phase == CONTENT_READY && !atomic_load (&self->complete);
 }
 
-/* Moves whole chunks from `have` to @given, from the beginning, until there are @bytes of them. */
+/* Chooses whole chunks of which there is something in `have`, from the beginning, until they are @bytes.  However large the
+ * CAB is said to be, only what is here is looked at. */
 static void choose_locked (const CabContent *self, guint64 bytes, CabRanges *given) {
-  guint64 total = 0;
-  for (guint64 at = 0; at < self->size && total < bytes; at += CAB_SUM_CHUNK) {
-    guint64 end = MIN (at + CAB_SUM_CHUNK, self->size);
-    if (!cab_ranges_touches (&self->have, at, end) || cab_ranges_touches (&self->coming, at, end) ||
-        is_near_locked (self, at, end))
-      continue;
-    cab_ranges_add (given, at, end);
-    total += end - at;
+  guint64 total = 0, next = 0;
+  for (guint i = 0; i < self->have.count && total < bytes; i++) {
+    CabRange range = self->have.items[i];
+    guint64 at = MAX (range.start - range.start % CAB_SUM_CHUNK, next);
+    for (; at < range.end && total < bytes; at = next) {
+      next = MIN (at + CAB_SUM_CHUNK, self->size);
+      if (cab_ranges_touches (&self->coming, at, next) || is_near_locked (self, at, next))
+        continue;
+      cab_ranges_add (given, at, next);
+      total += next - at;
+    }
   }
 }
 
