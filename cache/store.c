@@ -164,10 +164,13 @@ CabStore *cab_store_new (const char *dir, GError **error) {
   return self;
 }
 
-/* Without the file "version" nothing tells that what lies there is a cache's. */
+/* Without the file "version" nothing tells that what lies there is a cache's.  An empty one is what a power cut leaves:
+ * the next mount writes it anew. */
 static gboolean is_cache (int dirfd, const char *dir, GError **error) {
   g_autoptr (GError) why = NULL;
   g_autoptr (GBytes) bytes = cab_file_read (dirfd, "version", 64, &why);
+  if (bytes != NULL && g_bytes_get_size (bytes) == 0 && holds_only_own (dirfd))
+    return TRUE;
   if (bytes != NULL)
     return check_text (bytes, dir, error);
   g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "%s is no cache directory of cabfs: %s", dir, why->message);

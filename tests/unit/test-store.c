@@ -268,6 +268,19 @@ static void test_refuses_foreign_directory (Fixture *f, gconstpointer unused) {
   g_assert_error (error, CAB_ERROR, CAB_ERROR_INVALID);
 }
 
+/* What a power cut leaves is a cache to those who only look, too; unless something else is there. */
+static void test_empty_version (Fixture *f, gconstpointer unused) {
+  g_autofree char *version = g_build_filename (f->dir, "version", NULL);
+  g_autofree char *file = g_build_filename (f->dir, "thesis.tex", NULL);
+  g_autoptr (GError) error = NULL;
+  g_assert_true (g_file_set_contents (version, "", 0, NULL));
+  g_autoptr (CabStore) store = cab_store_open (f->dir, &error);
+  g_assert_no_error (error);
+  g_assert_true (g_file_set_contents (file, "x", 1, NULL));
+  g_assert_null (cab_store_open (f->dir, &error));
+  g_assert_error (error, CAB_ERROR, CAB_ERROR_INVALID);
+}
+
 static void test_private_mode (Fixture *f, gconstpointer unused) {
   struct stat st;
   save_object (f, ID, 10);
@@ -672,6 +685,7 @@ int main (int argc, char **argv) {
   STORE_TEST ("removed-while-open", test_removed_while_open);
   STORE_TEST ("discard", test_discard);
   STORE_TEST ("refuses-foreign-directory", test_refuses_foreign_directory);
+  STORE_TEST ("empty-version", test_empty_version);
   STORE_TEST ("private-mode", test_private_mode);
   STORE_TEST ("member", test_member);
   STORE_TEST ("remove-members", test_remove_members);
