@@ -334,18 +334,19 @@ static void listen (CabUnpack *self, gboolean dead) {
     self->spoke = TRUE;
     if (result == CAB_WIRE_GONE) {
       close_fd (&self->worker.socket);
-      kill (self->worker.pid, SIGKILL);
+      if (!self->gone) /* else the number may be another process's by now */
+        kill (self->worker.pid, SIGKILL);
     } else if (result == CAB_WIRE_BAD || !take_packet (self, &head, len)) {
       end_with_nonsense (self, &head);
     }
   }
 }
 
-/* All is read, so that it never has to wait, and not much is kept. */
+/* All is read in time, so that it never has to wait for long, and not much is kept. */
 static void listen_to_words (CabUnpack *self) {
   char bytes[1024];
   gssize got = 1;
-  while (self->worker.words >= 0 && got > 0) {
+  for (guint i = 0; i < PACKETS_IN_A_ROW && self->worker.words >= 0 && got > 0; i++) {
     got = read (self->worker.words, bytes, sizeof bytes);
     if (got > 0 && self->words->len < WORDS_MAX)
       g_string_append_len (self->words, bytes, got);

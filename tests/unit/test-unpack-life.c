@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define LIMIT (G_GUINT64_CONSTANT (4) << 30)
@@ -312,6 +314,33 @@ static void test_crashes (void) {
   check_rogue (unpacker, ROGUE_DEAF, "*crashed: signal 9*");
 }
 
+static atomic_bool patient; /* who looks for the end of a process waits for it */
+static atomic_int reaped;   /* the last one */
+static atomic_bool killed_reaped;
+
+pid_t waitpid (pid_t pid, int *status, int options) {
+  int flags = atomic_load (&patient) ? options & ~WNOHANG : options;
+  pid_t ended = (pid_t) syscall (SYS_wait4, pid, status, flags, NULL);
+  if (ended > 0)
+    atomic_store (&reaped, ended);
+  return ended;
+}
+
+int kill (pid_t pid, int number) {
+  if (pid == atomic_load (&reaped))
+    atomic_store (&killed_reaped, TRUE);
+  return (int) syscall (SYS_kill, pid, number);
+}
+
+/* That it has hung up is seen when it is no more: its number may be another process's by then. */
+static void test_reaped (void) {
+  g_autoptr (CabUnpacker) unpacker = rogue_unpacker ();
+  atomic_store (&patient, TRUE);
+  check_rogue (unpacker, ROGUE_EXIT, "*ended with status 0 before*");
+  atomic_store (&patient, FALSE);
+  g_assert_false (atomic_load (&killed_reaped));
+}
+
 static void test_rogue_packets (void) {
   g_autoptr (CabUnpacker) unpacker = rogue_unpacker ();
   for (guint act = ROGUE_SHORT; act < ROGUE_PACKETS_END; act++)
@@ -380,6 +409,7 @@ int main (int argc, char **argv) {
   g_test_add_func ("/unpack-life/program-vanishes", test_program_vanishes);
   g_test_add_func ("/unpack-life/killed", test_killed);
   g_test_add_func ("/unpack-life/crashes", test_crashes);
+  g_test_add_func ("/unpack-life/reaped", test_reaped);
   g_test_add_func ("/unpack-life/rogue/packets", test_rogue_packets);
   g_test_add_func ("/unpack-life/rogue/members", test_rogue_members);
   g_test_add_func ("/unpack-life/rogue/words", test_rogue_words);
