@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "fs/daemon.h"
+
 void cab_ctl_complain (const CabCtlCommand *command, const char *format, ...) {
   guint n;
   va_list args;
@@ -27,6 +29,7 @@ static int run (const CabCtlCommand *command) {
 }
 
 int main (int argc, char **argv) {
+  cab_daemon_hold_standard ();
   setlocale (LC_CTYPE, "");
   g_autoptr (GError) error = NULL;
   __attribute__ ((cleanup (cab_ctl_command_clear))) CabCtlCommand command = {0};

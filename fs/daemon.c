@@ -31,6 +31,16 @@ struct CabDaemon {
   int pipe; /* to the parent, -1 once it is gone */
 };
 
+/* Without O_CLOEXEC: programs that are started want them as much. */
+void cab_daemon_hold_standard (void) {
+  int fd;
+  do
+    fd = open ("/dev/null", O_RDWR);
+  while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0)
+    close (fd);
+}
+
 /* The parent's end: does not return. */
 static G_GNUC_NORETURN void wait_for_child (pid_t child, int fd) {
   char ready;

@@ -1,4 +1,4 @@
-/* daemon.h - into the background, but not before the mount answers; and what the process may do.
+/* daemon.h - into the background, but not before the mount answers; and what the process has and may do.
  *
  * The parent waits and leaves with the child's exit status, or 0 once the child says that it is ready.  Until then
  * the child has the terminal, so that it can say on stderr what is wrong.
@@ -11,6 +11,10 @@
 #include <glib.h>
 
 typedef struct CabDaemon CabDaemon;
+
+/* First of all in main(): of stdin, stdout and stderr those that are closed become /dev/null.  Otherwise what is opened
+ * next would be one of them, and get what is printed, or be lost in cab_daemon_ready(). */
+void cab_daemon_hold_standard (void);
 
 /* Forks; returns in the child only.  While the process has one thread.  NULL with @error if there is no child. */
 CabDaemon *cab_daemon_fork (GError **error);

@@ -172,6 +172,7 @@ __attribute__ ((visibility ("default"))) int _gnutls_global_init_skip (void) {
 /* NOLINTEND(bugprone-reserved-identifier,cert-dcl37-c,cert-dcl51-cpp) */
 
 int main (int argc, char **argv) {
+  cab_daemon_hold_standard ();
   setlocale (LC_CTYPE, "");
   g_autoptr (GError) error = NULL;
   __attribute__ ((cleanup (cab_command_clear))) CabCommand command = {0};

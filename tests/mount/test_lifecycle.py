@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Ways in which a mount ends, or the machine sleeps, while programs read: nobody gets a wrong byte or waits for ever."""
+"""Ways in which a mount begins, or ends, or the machine sleeps, while programs read: nobody gets a wrong byte or waits for
+ever."""
 import contextlib
 import errno
 import os
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from conftest import APP, FAILURE
-from mount import Mount, MountError, Reader, errno_of, is_mounted, tool, wait_until
+from mount import PROGRAM, Mount, MountError, Reader, errno_of, is_mounted, processes, tool, wait_until
 
 MIB = 1 << 20
 GONE = (errno.ENOTCONN, errno.ECONNABORTED, errno.EINTR, errno.EIO, errno.ENOENT, errno.ENODEV)
@@ -65,6 +66,26 @@ def test_signal_under_load(emulator, mount, number):
     load.mount.wait_end(10)
     load.check_ended()
     load.check_next_mount()
+
+
+@pytest.mark.parametrize("arguments", [[], ["-f"]], ids=["background", "foreground"])
+@pytest.mark.parametrize("closed", [[0], [1], [2], [0, 1, 2]])
+def test_closed_streams(emulator, directory, closed, arguments):
+    """Whoever starts it with standard streams closed gets a mount that answers: none of our descriptors is one of them."""
+    emulator.add_cabs(APP, FAILURE, count=1, size=100)
+    m = Mount(emulator, directory, driver=[APP], timeout=2, retries=1)
+    config = m.write_config()
+    line = f'exec "$@" {" ".join(f"{number}>&-" for number in closed)}'
+    process = subprocess.Popen(["/bin/sh", "-c", line, "sh", PROGRAM, *arguments, "-c", config, "test", m.path])
+    wait_until(lambda: is_mounted(m.path) or process.poll(), "a mount")
+    listed = Reader(os.listdir, m.path / APP)
+    listed.join(30)
+    streams = [os.readlink(f"/proc/{process.pid}/fd/{number}") for number in closed if arguments]
+    subprocess.run(["fusermount3", "-u", "-z", m.path], check=True, timeout=20)
+    assert process.wait(20) == 0
+    wait_until(lambda: not processes(lambda place: os.fsencode(config) in (place / "cmdline").read_bytes()), "its end")
+    assert (listed.result, listed.error) == ([FAILURE], None)
+    assert set(streams) <= {"/dev/null"}
 
 
 UNMOUNTS = [["fusermount3", "-u"], ["umount"]]
