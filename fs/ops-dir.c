@@ -25,18 +25,32 @@ static void close_dir (CabFs *fs, CabDir *dir) {
 /* --- opendir ------------------------------------------------------------------------------------------------ */
 
 /* The kernel keeps the entries of a directory once for all who have it open, and goes on in them by their offsets: all
- * who use them at a time must see the same @version.  TRUE if what it keeps is of that one. */
+ * who use them at a time must see the same @version.  The first open of another version has it drop what it keeps, which
+ * it does only after our answer: until note_dropped() all others are given theirs past it, lest one who is faster than
+ * the first reads old ones.  TRUE if what it keeps is of that version. */
 static gboolean share_entries_locked (struct fuse_file_info *info, CabDir *dir, guint64 version) {
   CabNode *node = cab_dir_node (dir);
-  gboolean same = atomic_load (&node->version) == version;
-  info->cache_readdir = same || node->cached_dirs == 0;
-  info->keep_cache = same || !info->cache_readdir;
-  cab_dir_set_cached (dir, info->cache_readdir);
+  guint64 before = atomic_load (&node->version);
+  gboolean same = before == version;
+  info->cache_readdir = node->cached_dirs == 0 || (same && node->clean);
   if (info->cache_readdir) {
+    if (!same)
+      node->clean = before == 0; /* it keeps none but what it is given from now on */
     atomic_store (&node->version, version);
     node->cached_dirs++;
   }
+  info->keep_cache = !info->cache_readdir || node->clean;
+  cab_dir_set_cached (dir, info->cache_readdir);
   return same;
+}
+
+/* Who reads @dir has it open.  Before the kernel has dropped what it kept only the one for whom it does so reads through
+ * that: if @dir is read so, it is done. */
+static void note_dropped (CabFs *fs, CabDir *dir) {
+  if (!cab_dir_is_cached (dir))
+    return;
+  CAB_LOCK_SCOPE (&fs->lock);
+  cab_dir_node (dir)->clean = TRUE;
 }
 
 void cab_reply_dir (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabDir *dir, guint64 version) {
@@ -262,6 +276,7 @@ static void read_dir (fuse_req_t req, size_t size, off_t off, const struct fuse_
                .size = size,
                .plus = plus};
   guint count = cab_dir_count (fill.dir);
+  note_dropped (fill.fs, fill.dir);
   if (off < 0 || !add_dots (&fill, off)) {
     fuse_reply_err (req, EINVAL);
     return;

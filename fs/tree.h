@@ -71,7 +71,7 @@ struct CabNode {
 
   CabOpens opens;           /* lock of CabFs */
   guint cached_dirs;        /* lock of CabFs: open directories that the kernel reads through what it keeps */
-  guint8 clean;             /* lock of CabFs: all pages that the kernel can hold are of `version` */
+  guint8 clean;             /* lock of CabFs: all that the kernel can hold is of `version` */
   guint8 kind;              /* CabNodeKind */
   atomic_bool downloadable; /* of a CAB, open or not */
   char name[];              /* in its directory */

@@ -1,8 +1,8 @@
 /* hold-calls.c - calls of one program that take as long as a test wants: preloaded into it.
  *
  * $CABFS_TEST_HOLD names a directory.  As long as it has a file CALL.THREAD, that call of threads of that name says by
- * CALL.THREAD.held that it was made, and then waits.  CALL is pread, write (to standard error) or eventfd_read.  As long
- * as it has a file "full", no file system has room.
+ * CALL.THREAD.held that it was made, and then waits.  CALL is pread, write (to standard error), writev (of answers to the
+ * kernel) or eventfd_read.  As long as it has a file "full", no file system has room.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define LOOK_US 1000
@@ -60,6 +61,13 @@ ssize_t write (int fd, const void *bytes, size_t len) {
   if (fd == STDERR_FILENO)
     hold ("write");
   return real (fd, bytes, len);
+}
+
+ssize_t writev (int fd, const struct iovec *iov, int count) {
+  ssize_t (*real) (int fd, const struct iovec *iov, int count);
+  find ("writev", (void *) &real);
+  hold ("writev");
+  return real (fd, iov, count);
 }
 
 int eventfd_read (int fd, eventfd_t *value) {

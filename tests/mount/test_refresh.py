@@ -8,6 +8,7 @@ import struct
 import pytest
 
 from conftest import APP, FAILURE, OTHER_APP, OTHER_FAILURE
+from heldcalls import Calls
 from mount import REFRESH, Reader, descriptor, errno_of, refresh, wait_in_fuse, xattrs
 
 IDENTIFY = 0x80104302
@@ -101,6 +102,24 @@ def test_application(emulator, mount):
     refresh(root / APP)
     assert os.stat(root / APP / OTHER_FAILURE)
     assert listed(root / APP) == sorted([FAILURE, OTHER_FAILURE])
+
+
+def test_second_look(emulator, mount, directory):
+    """Who looks second gets the new list too, though the first, for whom it was asked for, is not told yet. [F12]"""
+    emulator.add_cabs(APP, FAILURE, count=1, size=1000)
+    calls = Calls(directory)
+    folder = mount(environment=calls.environment).path / APP / FAILURE
+    for _ in range(2):  # the kernel keeps what is listed
+        assert len(listed(folder)) == 1
+    emulator.add_cabs(APP, FAILURE, count=1, size=1000, seed=7)
+    refresh(folder)
+    calls.hold("writev.cabfs-api")
+    first = Reader(listed, folder)
+    calls.wait_held("writev.cabfs-api")
+    second = listed(folder)
+    calls.go_on("writev.cabfs-api")
+    assert len(second) == 2
+    assert first.get() == listed(folder) == second
 
 
 def test_only_its_own(emulator, mount):
