@@ -45,7 +45,10 @@ static void give_head (CabFs *fs, const CabNode *node, const Turn *turn) {
     cab_metric_add (CAB_METRIC_BYTES_SERVED, turn->len);
 }
 
-static void refuse (fuse_req_t req, CabFile *file) {
+/* Whoever opens it by a descriptor that stands for it (/proc/self/fd, as Samba does) gives no name that the kernel would look
+ * up: the next who looks at its size, before he opens it, is told the new one. */
+static void refuse (CabFs *fs, fuse_req_t req, CabFile *file) {
+  cab_notify_attributes (fs->notify, file->node->ino);
   cab_file_free (file);
   fuse_reply_err (req, ESTALE);
 }
@@ -57,7 +60,7 @@ static void reply_file (CabFs *fs, fuse_req_t req, const struct fuse_file_info *
   guint64 before;
   CabEntry entry = is_resized (fs, req, file) ? CAB_ENTRY_REFUSED : cab_passthrough_enter (fs, file, &before);
   if (entry == CAB_ENTRY_REFUSED) {
-    refuse (req, file);
+    refuse (fs, req, file);
     return;
   }
   if (entry == CAB_ENTRY_LATER) {

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -316,6 +317,25 @@ def test_replaced_after_stat(emulator, mount, change):
             os.close(file)
         assert path.read_bytes() == truth
         assert os.stat(path).st_size == len(truth)
+
+
+@pytest.mark.parametrize("change", NEW_SIZE)
+def test_replaced_below_a_descriptor(emulator, mount, change):
+    """Who opens it by a descriptor that stands for the name, as Samba does, is told ESTALE once at most, and sees the new size
+    then. [F9]"""
+    emulator.add_cabs(APP, FAILURE, size=3 * MIB)
+    cab, = emulator.cabs()
+    path = mount().cab(cab)
+    assert os.stat(path).st_size == 3 * MIB
+    emulator.change_cab(cab["id"], seed=77, size=NEW_SIZE[change])
+    name = os.open(path, os.O_PATH)
+    try:
+        by_name = Path(f"/proc/self/fd/{name}")
+        assert errno_of(by_name.read_bytes) in (None, "ESTALE")
+        within(5, lambda: os.fstat(name).st_size == NEW_SIZE[change], "the new size")
+        assert by_name.read_bytes() == emulator.content(cab["id"])
+    finally:
+        os.close(name)
 
 
 @pytest.mark.parametrize("is_open", [False, True], ids=["closed", "open"])
