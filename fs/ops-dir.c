@@ -81,14 +81,22 @@ static void reply_root (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, 
   cab_reply_dir (fs, req, info, cab_dir_new_names (root, names), version);
 }
 
-/* Where there is nothing to show, a list that failed is no empty one; and it is asked for again by who comes next. */
+/* Why nothing to show is no empty directory; NULL if it is one. */
+static GError *no_products (const CabCall *call) {
+  if (call->reach == CAB_REACH_LOCAL)
+    return g_error_new (CAB_ERROR, CAB_ERROR_DENIED, "not known without asking the services");
+  return cab_products_failure (call->fs->products);
+}
+
+/* A list that failed is asked for again by who comes next; one that was not asked for has not. */
 static void on_products (gpointer data) {
   CabCall *call = data;
   CabFs *fs = call->fs;
   g_auto (GStrv) names = root_names (fs);
-  g_autoptr (GError) error = names[0] == NULL ? cab_products_failure (fs->products) : NULL;
+  g_autoptr (GError) error = names[0] == NULL ? no_products (call) : NULL;
   if (error != NULL) {
-    cab_products_retry (fs->products);
+    if (call->reach == CAB_REACH_NETWORK)
+      cab_products_retry (fs->products);
     cab_call_fail (call, error);
     return;
   }
@@ -106,6 +114,7 @@ static void open_root (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, C
   CabReach reach = cab_fs_reach (fs, req);
   CabCall *call = cab_call_new (req, "list", root, NULL);
   call->info = *info;
+  call->reach = reach;
   cab_products_ask (fs->products, reach, on_products, call);
 }
 

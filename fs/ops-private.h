@@ -72,7 +72,7 @@ typedef struct {
   CabNode *node;         /* what it is about, or the directory it looks in: a reference */
   char *name;            /* in that directory, or NULL */
   struct fuse_file_info info;
-  CabReach reach; /* of a lookup or a size: how far it may go */
+  CabReach reach; /* of a lookup, a size or the root: how far it may go */
   char *program;  /* whose budget it is that pays, or NULL; */
   gboolean spent; /* and that there is none left */
   guint64 here;   /* of a list of members: bytes of the CAB that were here before */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """`discover`: products that the services enumerate are directories beside the configured ones."""
 import os
+import subprocess
 
 import pytest
 
@@ -246,6 +247,17 @@ def test_account_without_families(emulator, mount):
     mounted = discover(mount, retries=1)
     emulator.fault("status", "*", status=403)
     assert errno_of(os.listdir, mounted.path) == "EACCES"
+
+
+def test_program_that_may_not_ask(emulator, mount):
+    """A program of `deny` is refused where nothing is known yet, and no directory seems empty to it. [F5]"""
+    add_all(emulator)
+    root = discover(mount, deny="ls").path
+    ls = subprocess.run(["ls", root], capture_output=True, text=True, timeout=30)
+    assert (ls.returncode, ls.stdout) == (2, "") and "Permission denied" in ls.stderr
+    assert counts(emulator) == {}
+    expected = listed(root)
+    assert subprocess.run(["ls", root], capture_output=True, text=True, timeout=30).stdout.split() == expected
 
 
 def test_everything_at_once(emulator, mount):
