@@ -69,10 +69,10 @@ void cab_reply_dir (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabD
     close_dir (fs, dir);
 }
 
-/* What is configured, what the services enumerate, and what was reached by name. */
+/* What is configured, what the services enumerate, if that is wanted, and what was reached by name. */
 static char **root_names (CabFs *fs) {
-  char **names = cab_dir_merge (g_strdupv (fs->configured), cab_products_list (fs->products));
-  return cab_dir_merge (names, cab_reached_list (fs->reached, NULL));
+  char **names = cab_dir_merge (g_strdupv (fs->configured), cab_reached_list (fs->reached, NULL));
+  return fs->options->discover ? cab_dir_merge (names, cab_products_list (fs->products)) : names;
 }
 
 /* Takes @names. */

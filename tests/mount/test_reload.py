@@ -93,6 +93,17 @@ def test_undownloadable(emulator, mount):
     assert listed(folder) == names(ids)
 
 
+def test_discover(emulator, mount):
+    """What the services enumerate is listed from now on, or no more."""
+    emulator.add_dataset([{"id": OTHER_APP, "family": "driver"}])
+    m = mount(discover="yes")
+    for _ in range(2):
+        assert listed(m.path) == [APP, OTHER_APP]
+        assert "changed: discover" in reload(m, discover="no")
+        assert listed(m.path) == [APP]
+        assert "changed: discover" in reload(m, discover="yes")
+
+
 def test_deny(emulator, mount):
     """Who is denied from now on causes no request."""
     emulator.add_cabs(APP, FAILURE, count=1, size=100)
