@@ -120,17 +120,20 @@ fuse_req_t cab_park_take (CabParked *parked) {
 
 /* --- callers that have died --------------------------------------------------------------------------------- */
 
-/* A thread that is gone, or waits to be collected.  Callers of another PID namespace have no number here. */
+static gboolean is_gone (pid_t pid) {
+  return kill (pid, 0) < 0 && errno == ESRCH;
+}
+
+/* A thread that is gone, or waits to be collected.  Callers of another PID namespace have no number here.  Those of other
+ * users may not show in /proc (hidepid, ProtectProc): of them it is seen when they are gone. */
 static gboolean is_dead (pid_t pid) {
   if (pid <= 0)
     return FALSE;
-  if (kill (pid, 0) < 0 && errno == ESRCH)
-    return TRUE;
   char path[32], line[512];
   g_snprintf (path, sizeof path, "/proc/%d/stat", (int) pid);
   FILE *file = fopen (path, "re");
   if (file == NULL)
-    return errno == ENOENT;
+    return is_gone (pid);
   gsize len = fread (line, 1, sizeof line - 1, file);
   fclose (file);
   line[len] = '\0';

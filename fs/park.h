@@ -2,7 +2,8 @@
  *
  * Whoever cannot answer a request at once parks it and answers it from a completion.  In between it may be answered
  * here, with EINTR: when the kernel says that its caller was interrupted, and, since the kernel never says so of a
- * read through the page cache, when its caller has died (findings.md).  Each request is answered exactly once.
+ * read through the page cache, when its caller has died (findings.md); a caller that /proc does not show, when it is gone
+ * altogether.  Each request is answered exactly once.
  *
  * Threads: any.  A thread of its own looks after the callers, only while something is parked.
  *

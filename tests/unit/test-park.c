@@ -6,6 +6,9 @@
 #include "fs/park.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -120,11 +123,59 @@ static void test_dead_caller_of_a_slow_worker (void) {
   check_dead_caller (1500 * 1000);
 }
 
+/* The end of hide_processes(). */
+static void show_processes (int before) {
+  int rc = setns (before, CLONE_NEWNS);
+  (void) rc; /* who may not go back could not leave */
+  close (before);
+}
+
+/* A /proc in which nobody shows, for this thread and those that it starts; what is unmounted elsewhere goes here too.  The way
+ * back, or -1 where it cannot be had. */
+static int hide_processes (void) {
+  int before = open ("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+  g_assert_cmpint (before, >=, 0);
+  if (unshare (CLONE_NEWNS) == 0 && mount (NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0 &&
+      mount ("none", "/proc", "tmpfs", 0, NULL) == 0)
+    return before;
+  show_processes (before);
+  return -1;
+}
+
+static gboolean is_answered (fuse_req_t req) {
+  CAB_LOCK_SCOPE (&req->lock);
+  return req->answered;
+}
+
+/* Both are looked at in turn, the living one first. */
+static void test_caller_that_does_not_show (void) {
+  struct fuse_req living, dead;
+  int before = hide_processes ();
+  if (before < 0) {
+    g_test_skip ("/proc cannot be hidden");
+    return;
+  }
+  CabPark *park = cab_park_new ();
+  req_init (&living, getpid ());
+  req_init (&dead, dead_process ());
+  CabParked *parked = cab_park_add (park, &living);
+  CabParked *parked_dead = cab_park_add (park, &dead);
+  g_assert_cmpint (wait_for_answer (&dead), ==, EINTR);
+  g_assert_false (is_answered (&living));
+  g_assert_true (cab_park_take (parked) == &living);
+  g_assert_null (cab_park_take (parked_dead));
+  cab_park_free (park);
+  req_clear (&living);
+  req_clear (&dead);
+  show_processes (before);
+}
+
 int main (int argc, char **argv) {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/park/taken", test_taken);
   g_test_add_func ("/park/interrupted", test_interrupted);
   g_test_add_func ("/park/dead-caller", test_dead_caller);
   g_test_add_func ("/park/dead-caller-of-a-slow-worker", test_dead_caller_of_a_slow_worker);
+  g_test_add_func ("/park/caller-that-does-not-show", test_caller_that_does_not_show);
   return g_test_run ();
 }
