@@ -27,10 +27,11 @@ static char *unescape (const char *text) {
   return g_strcompress (text);
 }
 
-/* "ID PARENT MAJOR:MINOR ROOT MOUNTPOINT OPTIONS… - TYPE SOURCE OPTIONS": the mount point, if the line is of the device. */
+/* "ID PARENT MAJOR:MINOR ROOT MOUNTPOINT OPTIONS… - TYPE SOURCE OPTIONS": the mount point, if the line is of the device, and
+ * not of a directory in it that is to be seen elsewhere too (mount --bind). */
 static char *mountpoint_in (const char *line, const char *device) {
   g_auto (GStrv) fields = g_strsplit (line, " ", 7);
-  if (g_strv_length (fields) < 7 || strcmp (fields[2], device) != 0)
+  if (g_strv_length (fields) < 7 || strcmp (fields[2], device) != 0 || strcmp (fields[3], "/") != 0)
     return NULL;
   return unescape (fields[4]);
 }

@@ -6,6 +6,7 @@ import mmap
 import os
 import re
 import signal
+import subprocess
 
 import pytest
 
@@ -355,6 +356,22 @@ def test_refresh_member(emulator, mount):
     emulator.reset_counters()
     assert run("refresh", place / f"{cab['id']}.cab.d").returncode == 0
     assert blob_requests(emulator) == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root binds mounts")
+def test_bound_elsewhere(emulator, mount, directory):
+    """A directory of the mount that is to be seen elsewhere too takes nothing from the mount, and is in it."""
+    emulator.add_cabs(APP, FAILURE, count=1, size=1000)
+    mounted = mount()
+    os.listdir(mounted.path / APP / FAILURE)
+    other = directory / "other"
+    other.mkdir()
+    subprocess.run(["mount", "--bind", mounted.path / APP, other], check=True)
+    try:
+        results = [run(command, path) for command in ("refresh", "fetch") for path in (mounted.path, other)]
+    finally:
+        subprocess.run(["umount", other], check=True)
+    assert [(result.returncode, result.stderr) for result in results] == [(0, "")] * 4
 
 
 def test_refresh_elsewhere(emulator, mount, directory):
