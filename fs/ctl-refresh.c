@@ -14,24 +14,34 @@
 #include "fs/ioctl.h"
 #include "fs/names.h"
 
-/* Where the component that is an open CAB begins, in a path without symbolic links; NULL if there is none. */
-static char *find_open_cab (char *path) {
-  for (char *p = path; (p = strstr (p, CAB_NAME_OPEN)) != NULL; p++)
-    if (p[strlen (CAB_NAME_OPEN)] == '\0' || p[strlen (CAB_NAME_OPEN)] == '/') {
-      while (*p != '/')
-        p--;
-      return p;
-    }
+/* Where the component that is an open CAB begins, in an absolute path without symbolic links, behind its first @above bytes;
+ * NULL if there is none. */
+static char *find_open_cab (char *path, gsize above) {
+  const gsize len = strlen (CAB_NAME_OPEN);
+  for (char *p = path + above; (p = strstr (p, CAB_NAME_OPEN)) != NULL; p++)
+    if (p[len] == '\0' || p[len] == '/')
+      return memrchr (path, '/', (gsize) (p - path));
   return NULL;
+}
+
+/* Above the mount any directory may be called as open CABs are.  0 for a path that does not lead through the mount point:
+ * mount --bind. */
+static gsize length_above (const char *path, const char *mountpoint) {
+  gsize len = strlen (mountpoint);
+  return g_str_has_prefix (path, mountpoint) && (path[len] == '\0' || path[len] == '/') ? len : 0;
 }
 
 /* The directory whose list is meant: opening a CAB would have its first bytes fetched, and its list is that of the
  * directory it is in. */
-static char *directory_of (const char *path) {
+static char *directory_of (const char *path, const char *mountpoint, GError **error) {
   char *full = realpath (path, NULL);
-  g_autofree char *copy = g_strdup (full != NULL ? full : path);
+  if (full == NULL) {
+    cab_ctl_refuse (path, errno, error);
+    return NULL;
+  }
+  g_autofree char *copy = g_strdup (full);
   free (full);
-  char *open_cab = find_open_cab (copy);
+  char *open_cab = find_open_cab (copy, length_above (copy, mountpoint));
   if (open_cab != NULL)
     *open_cab = '\0';
   else if (cab_ctl_kind (copy) == S_IFREG)
@@ -43,7 +53,9 @@ static gboolean refresh (const char *path, GError **error) {
   g_autofree char *mountpoint = cab_ctl_mount_of (path, error);
   if (mountpoint == NULL)
     return FALSE;
-  g_autofree char *directory = directory_of (path);
+  g_autofree char *directory = directory_of (path, mountpoint, error);
+  if (directory == NULL)
+    return FALSE;
   g_autofree char *name = cab_ctl_quote (path);
   int fd = open (directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0)

@@ -12,7 +12,7 @@ import pytest
 
 from conftest import APP, FAILURE, OTHER_FAILURE
 from ctl import Terminal, run, start
-from mount import Reader, read_at, within, xattrs
+from mount import Mount, Reader, read_at, within, xattrs
 
 MiB = 1 << 20
 
@@ -372,6 +372,34 @@ def test_bound_elsewhere(emulator, mount, directory):
     finally:
         subprocess.run(["umount", other], check=True)
     assert [(result.returncode, result.stderr) for result in results] == [(0, "")] * 4
+
+
+def test_refresh_below_such_a_name(emulator, directory):
+    """A directory above the mount that is called as an open CAB would be is none."""
+    emulator.add_cabs(APP, FAILURE, count=1, size=1000)
+    cab, = emulator.cabs()
+    with Mount(emulator, directory / "old.cab.d", driver=[APP]) as mounted:
+        place = mounted.path / APP / FAILURE
+        os.listdir(place)
+        for path in (mounted.path, place, mounted.cab(cab), place / f"{cab['id']}.cab.d"):
+            result = run("refresh", path)
+            assert (result.returncode, result.stderr) == (0, ""), path
+        assert f"refresh /{APP}/{FAILURE}\n" in mounted.log()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root binds mounts")
+def test_refresh_out_of_reach(emulator, mount, directory):
+    """A path that has no way to it from the root any more is said to be none."""
+    emulator.add_cabs(APP, FAILURE, count=1, size=1000)
+    cab, = emulator.cabs()
+    place = mount().path / APP / FAILURE
+    os.listdir(place)
+    other = directory / "other"
+    other.mkdir()
+    script = 'mount --bind "$1" "$2" && cd "$2" && umount -l "$2" && shift 2 && exec "$@"'
+    result = run("refresh", f"{cab['id']}.cab.d", wrapper=["/bin/sh", "-c", script, "sh", place, other])
+    assert result.returncode == 1
+    assert result.stderr == f"cabfsctl: refresh: {cab['id']}.cab.d: No such file or directory\n"
 
 
 def test_refresh_elsewhere(emulator, mount, directory):
