@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -214,13 +215,19 @@ gboolean cab_kernel_attach (struct fuse_session *se, CabKernelAnswered answered,
   return FALSE;
 }
 
-gboolean cab_kernel_set_read_ahead (const char *mountpoint, guint kib) {
-  /* AT_STATX_DONT_SYNC: from what the kernel knows.  A request here would be one to ourselves. */
+gboolean cab_kernel_device (const char *mountpoint, dev_t *device) {
+  /* AT_STATX_DONT_SYNC: from what the kernel knows.  A request here would be one to ourselves.  The device it tells of a
+   * mount too that is another user's alone, if nothing else is asked for. */
   struct statx st;
-  if (statx (AT_FDCWD, mountpoint, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &st) < 0)
+  if (statx (AT_FDCWD, mountpoint, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &st) < 0)
     return FALSE;
+  *device = makedev (st.stx_dev_major, st.stx_dev_minor);
+  return TRUE;
+}
+
+gboolean cab_kernel_set_read_ahead (dev_t device, guint kib) {
   g_autofree char *path =
-      g_strdup_printf ("/sys/class/bdi/%u:%u/read_ahead_kb", st.stx_dev_major, st.stx_dev_minor);
+      g_strdup_printf ("/sys/class/bdi/%u:%u/read_ahead_kb", major (device), minor (device));
   int fd = open (path, O_WRONLY | O_CLOEXEC);
   if (fd < 0)
     return FALSE;

@@ -20,6 +20,7 @@
 
 #include <fuse_lowlevel.h>
 #include <glib.h>
+#include <sys/types.h>
 
 /* @answered runs once, on a worker of the session with no lock held, as soon as the kernel has taken the reply to
  * INIT, and never if there was none. */
@@ -41,8 +42,12 @@ void cab_kernel_backing_close (int backing);
  * who opens) an open that does not agree with those of the same inode that are still there: fs/passthrough.h. */
 int cab_kernel_reply_open (fuse_req_t req, struct fuse_file_info *info, int backing);
 
-/* How much the kernel reads ahead on the mount at @mountpoint, in KiB.  Only root may, and only after INIT; makes no
- * request to the mount.  FALSE if it could not, errno says why. */
-gboolean cab_kernel_set_read_ahead (const char *mountpoint, guint kib);
+/* The device number of what is mounted at @mountpoint; makes no request to the mount.  FALSE if it is not known, errno says
+ * why. */
+gboolean cab_kernel_device (const char *mountpoint, dev_t *device);
+
+/* How much the kernel reads ahead on the mount with that number, in KiB.  Only root may, and only after INIT.  FALSE if it
+ * could not, errno says why. */
+gboolean cab_kernel_set_read_ahead (dev_t device, guint kib);
 
 #endif

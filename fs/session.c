@@ -2,6 +2,7 @@
 #include "fs/session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <linux/magic.h>
 #include <signal.h>
@@ -28,6 +29,7 @@ struct CabSession {
   const CabMountOptions *options;
   struct fuse_session *fuse; /* owned */
   gboolean mounted;
+  dev_t device; /* of the mount, once it answers; else 0 */
   void (*ready) (gpointer data);
   gpointer ready_data;
   void (*usr1) (gpointer data);
@@ -109,8 +111,7 @@ void cab_session_tune (struct fuse_conn_info *conn) {
   conn->max_readahead = READ_AHEAD_KIB * 1024;
 }
 
-/* A mount is taken away by its path.  Of two on one path the lower one, when it ends, would take the upper one away, and
- * stay. */
+/* A mount is taken away by its path.  Of two on one path the lower one, when it ends, would stay. */
 static gboolean has_mount_of_ours (const char *path) {
   struct statfs fs;
   return statfs (path, &fs) == 0 && fs.f_type == FUSE_SUPER_MAGIC &&
@@ -196,7 +197,9 @@ static void unwatch_signals (void) {
 /* In the moment after INIT: its reply sets the read-ahead of the mount, so that what is set before is lost. */
 static void mount_answers (gpointer data) {
   CabSession *self = data;
-  if (geteuid () == 0 && !cab_kernel_set_read_ahead (self->options->mountpoint, READ_AHEAD_KIB))
+  if (!cab_kernel_device (self->options->mountpoint, &self->device))
+    g_info ("the number of the mount is not known: %s", g_strerror (errno));
+  else if (geteuid () == 0 && !cab_kernel_set_read_ahead (self->device, READ_AHEAD_KIB))
     g_info ("the kernel's read-ahead stays as it is: %s", g_strerror (errno));
   if (self->ready != NULL)
     self->ready (self->ready_data);
@@ -223,12 +226,32 @@ void cab_session_on_usr1 (CabSession *self, void (*func) (gpointer data), gpoint
   self->usr1_data = data;
 }
 
+static gboolean is_at_its_path (const CabSession *self) {
+  dev_t device;
+  return self->device == 0 || !cab_kernel_device (self->options->mountpoint, &device) || device == self->device;
+}
+
+/* libfuse polls the device first: after an error it takes the mount for gone, and leaves alone what is at its path.  A pipe
+ * that nobody reads has such an error.  FALSE if there is none to be had. */
+static gboolean pass_for_gone (CabSession *self) {
+  int fds[2];
+  if (pipe2 (fds, O_CLOEXEC) < 0)
+    return FALSE;
+  gboolean ok = dup3 (fds[1], fuse_session_fd (self->fuse), O_CLOEXEC) >= 0;
+  close (fds[0]);
+  close (fds[1]);
+  return ok;
+}
+
+/* After a lazy unmount another one can be mounted at the path, while this one lasts until the last file of it is closed, or
+ * until here. */
 void cab_session_unmount (CabSession *self) {
   if (!self->mounted)
     return;
   self->mounted = FALSE;
   unwatch_signals ();
-  fuse_session_unmount (self->fuse);
+  if (is_at_its_path (self) || pass_for_gone (self))
+    fuse_session_unmount (self->fuse);
 }
 
 void cab_session_free (CabSession *self) {

@@ -42,7 +42,7 @@ void cab_session_on_usr1 (CabSession *self, void (*func) (gpointer data), gpoint
 /* Serves until the mount is taken away or a signal comes.  FALSE with @error if it ended for another reason. */
 gboolean cab_session_run (CabSession *self, GError **error);
 
-/* Does nothing if it is not mounted. */
+/* Does nothing if it is not mounted; takes away no other mount that is at its path by now. */
 void cab_session_unmount (CabSession *self);
 
 void cab_session_free (CabSession *self);

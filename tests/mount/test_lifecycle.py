@@ -160,6 +160,27 @@ def test_two_mounts_on_one_mount_point(emulator, mount, directory):
 # --- the services go --------------------------------------------------------------------------------------------
 
 
+def test_another_mount_after_a_lazy_unmount(emulator, mount, directory):
+    """One that was taken away while a file of it is open ends without the one that has its place."""
+    emulator.add_cabs(APP, FAILURE, count=1, size=1000)
+    cab, = emulator.cabs()
+    first = mount()
+    helpers = processes(lambda place: b"fusermount3" in (place / "cmdline").read_bytes() and
+                        os.fsencode(first.path) in (place / "cmdline").read_bytes())
+    second = Mount(emulator, directory, driver=[APP])
+    second.log_file, second.cache = directory / "second.log", directory / "second"
+    with open(first.cab(cab), "rb") as file:
+        file.read(10)
+        subprocess.run(["fusermount3", "-u", "-z", first.path], check=True, timeout=20)
+        with second:
+            first.process.send_signal(signal.SIGTERM)
+            assert first.process.wait(20) == 0
+            first.process = None
+            wait_until(lambda: not processes(lambda place: int(place.name) in helpers), "the end of its helper")
+            assert is_mounted(second.path)
+            assert os.listdir(second.path / APP) == [FAILURE]
+
+
 def test_service_gone_under_load(emulator, mount):
     """When the hosts go while many read, each reader gets EIO soon, and none a wrong byte; when they are back all is
     readable, without a new mount. [E1, E9]"""
