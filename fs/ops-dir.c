@@ -55,7 +55,6 @@ static void note_dropped (CabFs *fs, CabDir *dir) {
 
 void cab_reply_dir (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabDir *dir, guint64 version) {
   gboolean same;
-  version += (guint64) fs->changes << 48; /* other options show the same list in another way */
   {
     CAB_LOCK_SCOPE (&fs->lock);
     same = share_entries_locked (info, dir, version);
@@ -69,16 +68,20 @@ void cab_reply_dir (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabD
     close_dir (fs, dir);
 }
 
+/* A part of each version: other options show the same list in another way. */
+static guint64 options_version (const CabFs *fs) {
+  return (guint64) fs->changes << 48;
+}
+
+static guint64 root_version (const CabFs *fs) {
+  guint64 products = cab_products_version (fs->products) << 32;
+  return options_version (fs) + products + cab_reached_version (fs->reached) + 1;
+}
+
 /* What is configured, what the services enumerate, if that is wanted, and what was reached by name. */
 static char **root_names (CabFs *fs) {
   char **names = cab_dir_merge (g_strdupv (fs->configured), cab_reached_list (fs->reached, NULL));
   return fs->options->discover ? cab_dir_merge (names, cab_products_list (fs->products)) : names;
-}
-
-/* Takes @names. */
-static void reply_root (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabNode *root, char **names) {
-  guint64 version = (cab_products_version (fs->products) << 32) + cab_reached_version (fs->reached) + 1;
-  cab_reply_dir (fs, req, info, cab_dir_new_names (root, names), version);
 }
 
 /* Why nothing to show is no empty directory; NULL if it is one. */
@@ -92,6 +95,7 @@ static GError *no_products (const CabCall *call) {
 static void on_products (gpointer data) {
   CabCall *call = data;
   CabFs *fs = call->fs;
+  guint64 version = root_version (fs);
   g_auto (GStrv) names = root_names (fs);
   g_autoptr (GError) error = names[0] == NULL ? no_products (call) : NULL;
   if (error != NULL) {
@@ -102,13 +106,14 @@ static void on_products (gpointer data) {
   }
   fuse_req_t req = cab_call_take (call);
   if (req != NULL)
-    reply_root (fs, req, &call->info, call->node, g_steal_pointer (&names));
+    cab_reply_dir (fs, req, &call->info, cab_dir_new_names (call->node, g_steal_pointer (&names)), version);
   cab_call_free (call);
 }
 
 static void open_root (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabNode *root) {
   if (!fs->options->discover) {
-    reply_root (fs, req, info, root, root_names (fs));
+    guint64 version = root_version (fs);
+    cab_reply_dir (fs, req, info, cab_dir_new_names (root, root_names (fs)), version);
     return;
   }
   CabReach reach = cab_fs_reach (fs, req);
@@ -143,12 +148,19 @@ static gboolean lists_none (const CabNode *node, const GError *error) {
                                                 g_error_matches (error, CAB_ERROR, CAB_ERROR_DENIED));
 }
 
+/* @listing: NULL if there is none. */
+static guint64 list_version (const CabFs *fs, const CabNode *node, const CabListing *listing) {
+  guint64 version = options_version (fs) + (listing != NULL ? listing->version << 16 : 0);
+  return node->kind == CAB_NODE_APPLICATION ? version + cab_reached_version (fs->reached) + 1 : version;
+}
+
 static void on_list (gpointer data, const CabListing *listing, const GError *error) {
   CabCall *call = data;
   CabFs *fs = call->fs;
   CabDir *dir = NULL;
   if (call->node->kind == CAB_NODE_APPLICATION && error == NULL)
     note_application (fs, call->node, listing->records);
+  guint64 version = list_version (fs, call->node, error == NULL ? listing : NULL);
   if (error == NULL && call->node->kind == CAB_NODE_FAILURE)
     dir = open_failure (fs, call->node, listing->records);
   else if (error == NULL || lists_none (call->node, error))
@@ -158,9 +170,6 @@ static void on_list (gpointer data, const CabListing *listing, const GError *err
     cab_call_fail (call, error);
     return;
   }
-  guint64 version = error == NULL ? listing->version << 16 : 0;
-  if (call->node->kind == CAB_NODE_APPLICATION)
-    version += cab_reached_version (fs->reached) + 1;
   fuse_req_t req = cab_call_take (call);
   if (req != NULL)
     cab_reply_dir (fs, req, &call->info, dir, version);

@@ -155,7 +155,8 @@ void cab_reply_missing (CabFs *fs, fuse_req_t req, const CabNode *parent, const 
 #define CAB_MISSING_S 30.0
 #define CAB_ABSENT_S  0.0
 
-/* Replies to an opendir.  @dir is taken over; @version: another one whenever the entries are other ones. */
+/* Replies to an opendir.  @dir is taken over; @version: another one whenever the entries are other ones, so it is found
+ * out before they are: the kernel may keep what it is given under it for as long as there is no other. */
 void cab_reply_dir (CabFs *fs, fuse_req_t req, struct fuse_file_info *info, CabDir *dir, guint64 version);
 
 /* Forgets the listing that @node is, or stands in; of the root, all.  @done, which may be NULL, runs

@@ -20,7 +20,7 @@ void cab_reached_add (CabReached *self, const char *application, const char *fai
 /* Sorted; of @application, or the applications themselves for NULL. */
 char **cab_reached_list (CabReached *self, const char *application);
 
-/* Another number whenever something was added. */
+/* Another number whenever something was added: a list that is asked for after it has all that it stands for. */
 guint64 cab_reached_version (CabReached *self);
 
 #endif
