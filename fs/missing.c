@@ -19,6 +19,7 @@ struct CabMissing {
   pthread_mutex_t lock;
   Name names[NAMES_MAX]; /* lock: a ring, */
   guint next;            /* lock: which goes on here */
+  guint clears;          /* lock: how often it was cleared */
 };
 
 CabMissing *cab_missing_new (void) {
@@ -41,8 +42,16 @@ void cab_missing_free (CabMissing *self) {
   g_free (self);
 }
 
-void cab_missing_add (CabMissing *self, const char *application, const char *failure, gint64 now_us) {
+guint cab_missing_clears (CabMissing *self) {
   CAB_LOCK_SCOPE (&self->lock);
+  return self->clears;
+}
+
+void cab_missing_add (CabMissing *self, guint clears, const char *application, const char *failure,
+                      gint64 now_us) {
+  CAB_LOCK_SCOPE (&self->lock);
+  if (clears != self->clears)
+    return;
   Name *name = &self->names[self->next];
   self->next = (self->next + 1) % NAMES_MAX;
   name_clear (name);
@@ -62,6 +71,7 @@ gboolean cab_missing_has (CabMissing *self, const char *application, const char 
 
 void cab_missing_clear (CabMissing *self, const char *application) {
   CAB_LOCK_SCOPE (&self->lock);
+  self->clears++;
   for (guint i = 0; i < NAMES_MAX; i++)
     if (application == NULL || g_strcmp0 (self->names[i].application, application) == 0)
       name_clear (&self->names[i]);

@@ -17,8 +17,12 @@ typedef struct CabMissing CabMissing;
 CabMissing *cab_missing_new (void);
 void cab_missing_free (CabMissing *self);
 
-/* @now_us: monotonic. */
-void cab_missing_add (CabMissing *self, const char *application, const char *failure, gint64 now_us);
+/* Another number after each cab_missing_clear(): to be asked for before the services are asked for a failure. */
+guint cab_missing_clears (CabMissing *self);
+
+/* Nothing if @clears is another one by now: what the services answered may be from before.  @now_us: monotonic. */
+void cab_missing_add (CabMissing *self, guint clears, const char *application, const char *failure,
+                      gint64 now_us);
 gboolean cab_missing_has (CabMissing *self, const char *application, const char *failure, gint64 now_us);
 
 /* Those of @application, or with NULL all. */

@@ -93,7 +93,7 @@ static void on_hits (gpointer data, const CabListing *listing, const GError *err
   fuse_req_t req = cab_call_take (call);
   CabNodeSeed seed = {.kind = CAB_NODE_FAILURE, .name = call->name};
   if (!exists && call->reach == CAB_REACH_NETWORK)
-    cab_missing_add (call->fs->missing, call->node->name, call->name, g_get_monotonic_time ());
+    cab_missing_add (call->fs->missing, call->clears, call->node->name, call->name, g_get_monotonic_time ());
   if (req != NULL && exists)
     cab_reply_node (call->fs, req, call->node, &seed);
   else if (req != NULL)
@@ -126,6 +126,7 @@ static void on_expired_hits (gpointer data, const CabListing *listing, const GEr
 
 static void lookup_failure (CabFs *fs, fuse_req_t req, CabNode *application, const char *name) {
   CabReach reach = cab_fs_reach (fs, req);
+  guint clears = cab_missing_clears (fs->missing);
   gboolean wait;
   if (is_known_failure (fs, application, name, reach, &wait)) {
     CabNodeSeed seed = {.kind = CAB_NODE_FAILURE, .name = name};
@@ -147,6 +148,7 @@ static void lookup_failure (CabFs *fs, fuse_req_t req, CabNode *application, con
   }
   CabCall *call = cab_call_new (req, "lookup", application, name);
   call->reach = reach;
+  call->clears = clears;
   CabScope scope = cab_node_scope (application);
   scope.failure = call->name;
   cab_cache_list (fs->cache, &scope, reach, on_failure_list, call);

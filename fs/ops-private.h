@@ -75,6 +75,7 @@ typedef struct {
   CabReach reach; /* of a lookup, a size or the root: how far it may go */
   char *program;  /* whose budget it is that pays, or NULL; */
   gboolean spent; /* and that there is none left */
+  guint clears;   /* of a lookup of a failure: of `missing`, when it began */
   guint64 here;   /* of a list of members: bytes of the CAB that were here before */
 } CabCall;
 

@@ -104,6 +104,24 @@ def test_application(emulator, mount):
     assert listed(root / APP) == sorted([FAILURE, OTHER_FAILURE])
 
 
+def test_failure_that_comes_meanwhile(emulator, mount):
+    """That there is no such failure, as the services answered before the refresh, is not believed after it. [F12]"""
+    emulator.add_cabs(APP, FAILURE, count=1, size=100)
+    root = mount().path
+    os.stat(root / APP)
+    emulator.fault("status", ["hits"], status=403)
+    held = emulator.fault("stall", ["details", "batch"], after=1)
+    with descriptor(root) as fd:
+        early = Reader(os.stat, root / APP / OTHER_FAILURE)
+        emulator.wait_held(1)
+        emulator.add_cabs(APP, OTHER_FAILURE, count=1, size=100)
+        fcntl.ioctl(fd, REFRESH)
+    emulator.clear_faults(held)
+    early.get()
+    assert early.error == errno.ENOENT
+    assert os.stat(root / APP / OTHER_FAILURE)
+
+
 def test_second_look(emulator, mount, directory):
     """Who looks second gets the new list too, though the first, for whom it was asked for, is not told yet. [F12]"""
     emulator.add_cabs(APP, FAILURE, count=1, size=1000)
