@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "fs/config.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/error.h"
@@ -69,6 +72,37 @@ static gboolean check_section (const Loader *self, GError **error) {
                            groups[0] != NULL ? "there are: " : "there is none at all", names);
 }
 
+static gboolean refuse_to_read (const char *path, const char *why, GError **error) {
+  return cab_value_refuse (error, "the configuration cannot be read: %s: %s", path, why);
+}
+
+static gboolean read_to_end (int fd, const char *path, GString *text, GError **error) {
+  char bytes[4096];
+  struct stat st;
+  ssize_t got;
+  if (fstat (fd, &st) == 0 && !S_ISREG (st.st_mode))
+    return refuse_to_read (path, "it is no regular file", error);
+  do {
+    got = read (fd, bytes, sizeof bytes);
+    if (got > 0)
+      g_string_append_len (text, bytes, got);
+  } while ((got > 0 && text->len <= FILE_MAX_BYTES) || (got < 0 && errno == EINTR));
+  return got >= 0 || refuse_to_read (path, g_strerror (errno), error);
+}
+
+/* A pipe would be opened only when somebody writes to it, were it not for O_NONBLOCK. */
+static GString *read_text (const char *path, GError **error) {
+  int fd = open (path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  if (fd < 0) {
+    refuse_to_read (path, g_strerror (errno), error);
+    return NULL;
+  }
+  g_autoptr (GString) text = g_string_new (NULL);
+  gboolean ok = read_to_end (fd, path, text, error);
+  close (fd);
+  return ok ? g_steal_pointer (&text) : NULL;
+}
+
 static gboolean read_file (Loader *self, GError **error) {
   const char *named = self->command->config_file;
   self->path =
@@ -76,17 +110,16 @@ static gboolean read_file (Loader *self, GError **error) {
   if (self->path == NULL)
     return FALSE;
   self->file_base = g_path_get_dirname (self->path);
-  g_autofree char *text = NULL;
-  gsize len;
+  g_autoptr (GString) text = read_text (self->path, error);
   g_autoptr (GError) why = NULL;
-  if (!g_file_get_contents (self->path, &text, &len, &why))
-    return cab_value_refuse (error, "the configuration cannot be read: %s", why->message);
-  if (len > FILE_MAX_BYTES || strlen (text) != len)
+  if (text == NULL)
+    return FALSE;
+  if (text->len > FILE_MAX_BYTES || strlen (text->str) != text->len)
     return cab_value_refuse (error, "%s: is no configuration file", self->path);
-  if (!check_lines (self->path, text, error))
+  if (!check_lines (self->path, text->str, error))
     return FALSE;
   self->file = g_key_file_new ();
-  if (!g_key_file_load_from_data (self->file, text, len, G_KEY_FILE_NONE, &why))
+  if (!g_key_file_load_from_data (self->file, text->str, text->len, G_KEY_FILE_NONE, &why))
     return cab_value_refuse (error, "%s: %s", self->path, why->message);
   return check_section (self, error);
 }

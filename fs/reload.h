@@ -1,7 +1,7 @@
 /* reload.h - SIGHUP: the configuration is read again, and what was listed is asked for again.
  *
  * Keys that can change while files are open do; of the others that did, the log says that they need another mount
- * (keys.h marks them).  A configuration that does not parse changes nothing.
+ * (keys.h marks them).  A configuration that cannot be read, or does not parse, changes nothing.
  *
  * Everything happens on a thread of its own.  What the layers had before stays until cab_reload_free(): some of their
  * threads may still look at it.

@@ -104,6 +104,17 @@ def test_discover(emulator, mount):
         assert "changed: discover" in reload(m, discover="yes")
 
 
+def test_pipe(mount):
+    """A configuration that never comes to an end is none; and the mount still ends."""
+    m = mount()
+    config = m.write_config()
+    config.unlink()
+    os.mkfifo(config)
+    assert "it is no regular file; nothing was changed" in hang_up(m)
+    m.process.send_signal(signal.SIGTERM)
+    m.wait_end(20)
+
+
 def test_deny(emulator, mount):
     """Who is denied from now on causes no request."""
     emulator.add_cabs(APP, FAILURE, count=1, size=100)

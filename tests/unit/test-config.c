@@ -3,6 +3,7 @@
 
 #include <glib/gstdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/error.h"
@@ -367,10 +368,22 @@ static void test_bad_file (void) {
                "FILE: line 2 is neither \"key = value\" nor [section] nor # comment");
   check_error ("[a]\n\xff = 1\n", "a /m", "FILE: line 2 is not UTF-8");
   check_error ("[a]\n", "../a /m", "\"../a\" cannot be the name of an account");
-  check_error (
-      "[a]\n", "-c /nonexistent/x a /m",
-      "the configuration cannot be read: Failed to open file \xe2\x80\x9c/nonexistent/x\xe2\x80\x9d: No such "
-      "file or directory");
+  check_error ("[a]\n", "-c /nonexistent/x a /m",
+               "the configuration cannot be read: /nonexistent/x: No such file or directory");
+  check_error ("[a]\n", "-c / a /m", "the configuration cannot be read: /: it is no regular file");
+}
+
+/* Nobody ever writes to it. */
+static void test_pipe (void) {
+  g_autoptr (GError) error = NULL;
+  g_unlink (path);
+  g_assert_cmpint (mkfifo (path, 0600), ==, 0);
+  g_autoptr (CabConfig) config = load ("a /m", &error);
+  g_autofree char *expected =
+      g_strdup_printf ("the configuration cannot be read: %s: it is no regular file", path);
+  g_assert_null (config);
+  g_assert_cmpstr (error->message, ==, expected);
+  g_unlink (path);
 }
 
 static void test_bad_lines (void) {
@@ -506,6 +519,7 @@ int main (int argc, char **argv) {
   g_test_add_func ("/config/bad-values", test_bad_values);
   g_test_add_func ("/config/bad-words", test_bad_words);
   g_test_add_func ("/config/bad-file", test_bad_file);
+  g_test_add_func ("/config/pipe", test_pipe);
   g_test_add_func ("/config/bad-lines", test_bad_lines);
   g_test_add_func ("/config/missing", test_missing);
   g_test_add_func ("/config/xdg", test_xdg);
