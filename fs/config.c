@@ -42,10 +42,12 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Loader, loader_clear)
 
 /* --- the file ------------------------------------------------------------------------------------------------------ */
 
-/* GKeyFile's own complaint names no line and quotes it, whatever it holds. */
+/* GKeyFile's own complaint names no line and quotes it, whatever it holds: so there is nothing left for it to complain of. */
 static gboolean check_line (const char *path, guint number, char *line, GError **error) {
   g_strstrip (line);
-  if (line[0] == '\0' || line[0] == '#' || line[0] == '[' || strchr (line, '=') != NULL)
+  gboolean section = line[0] == '[';
+  if (line[0] == '\0' || line[0] == '#' || (section && g_str_has_suffix (line, "]")) ||
+      (!section && line[0] != '=' && strchr (line, '=') != NULL))
     return TRUE;
   return cab_value_refuse (error, "%s: line %u is neither \"key = value\" nor [section] nor # comment", path,
                            number);
@@ -119,7 +121,7 @@ static gboolean read_file (Loader *self, GError **error) {
   if (!check_lines (self->path, text->str, error))
     return FALSE;
   self->file = g_key_file_new ();
-  if (!g_key_file_load_from_data (self->file, text->str, text->len, G_KEY_FILE_NONE, &why))
+  if (!g_key_file_load_from_data (self->file, text->str, text->len, G_KEY_FILE_KEEP_TRANSLATIONS, &why))
     return cab_value_refuse (error, "%s: %s", self->path, why->message);
   return check_section (self, error);
 }

@@ -366,6 +366,12 @@ static void test_bad_file (void) {
                "FILE: line 3 is neither \"key = value\" nor [section] nor # comment");
   check_error ("[a]\n; no comment\n", "a /m",
                "FILE: line 2 is neither \"key = value\" nor [section] nor # comment");
+  check_error ("[a]\n =hunter2\n", "a /m",
+               "FILE: line 2 is neither \"key = value\" nor [section] nor # comment");
+  check_error ("[a]\n[hunter2\n", "a /m",
+               "FILE: line 2 is neither \"key = value\" nor [section] nor # comment");
+  check_error ("[a]\nclient-secret[de_AT] = hunter2\n", "a /m",
+               "FILE: [a] client-secret[de_AT]: unknown key; cabfs.conf(5) has all");
   check_error ("[a]\n\xff = 1\n", "a /m", "FILE: line 2 is not UTF-8");
   check_error ("[a]\n", "../a /m", "\"../a\" cannot be the name of an account");
   check_error ("[a]\n", "-c /nonexistent/x a /m",
