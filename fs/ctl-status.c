@@ -115,6 +115,11 @@ static void show_lines (Watch *self, json_t *status) {
   print_lines (lines);
 }
 
+static gboolean is_written (GError **error) {
+  gboolean flushed = fflush (stdout) == 0;
+  return (flushed && !ferror (stdout)) || cab_error_errno (error, "standard output") != NULL;
+}
+
 static gboolean show (Watch *self, GError **error) {
   GString *text = read_status (self, error);
   if (text == NULL)
@@ -127,8 +132,7 @@ static gboolean show (Watch *self, GError **error) {
   else if (status != NULL)
     g_set_error (error, CAB_ERROR, CAB_ERROR_INVALID, "%s: is not the status of a cabfs", self->path);
   g_string_free (text, TRUE);
-  fflush (stdout);
-  return json_is_object (status);
+  return json_is_object (status) && is_written (error);
 }
 
 /* --- watching ----------------------------------------------------------------------------------------------------- */

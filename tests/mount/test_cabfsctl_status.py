@@ -117,6 +117,13 @@ def test_nonsense(place, text):
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("arguments", [[], ["--json"]], ids=["lines", "json"])
+def test_output_that_is_full(place, arguments):
+    """What nobody got was not shown."""
+    result = run("status", *arguments, place(), wrapper=["/bin/sh", "-c", 'exec "$@" >/dev/full', "sh"])
+    assert (result.returncode, result.stderr) == (1, "cabfsctl: status: standard output: No space left on device\n")
+
+
 def test_nothing_there(directory):
     result = run("status", directory)
     assert (result.returncode, result.stdout) == (1, "")
