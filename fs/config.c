@@ -80,10 +80,7 @@ static gboolean refuse_to_read (const char *path, const char *why, GError **erro
 
 static gboolean read_to_end (int fd, const char *path, GString *text, GError **error) {
   char bytes[4096];
-  struct stat st;
   ssize_t got;
-  if (fstat (fd, &st) == 0 && !S_ISREG (st.st_mode))
-    return refuse_to_read (path, "it is no regular file", error);
   do {
     got = read (fd, bytes, sizeof bytes);
     if (got > 0)
@@ -92,15 +89,25 @@ static gboolean read_to_end (int fd, const char *path, GString *text, GError **e
   return got >= 0 || refuse_to_read (path, g_strerror (errno), error);
 }
 
-/* A pipe would be opened only when somebody writes to it, were it not for O_NONBLOCK. */
+/* A shell has put a pipe there, and writes to it: -c <(…). */
+static gboolean is_descriptor (const char *path) {
+  return g_str_has_prefix (path, "/dev/fd/") || g_str_has_prefix (path, "/proc/self/fd/") ||
+         strcmp (path, "/dev/stdin") == 0;
+}
+
+/* Any other pipe may be one that nobody writes to: opening it would wait for that, were it not for O_NONBLOCK. */
 static GString *read_text (const char *path, GError **error) {
-  int fd = open (path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+  gboolean waits = is_descriptor (path);
+  struct stat st;
+  int fd = open (path, O_RDONLY | O_NOCTTY | O_CLOEXEC | (waits ? 0 : O_NONBLOCK));
   if (fd < 0) {
     refuse_to_read (path, g_strerror (errno), error);
     return NULL;
   }
   g_autoptr (GString) text = g_string_new (NULL);
-  gboolean ok = read_to_end (fd, path, text, error);
+  gboolean ok = !waits && fstat (fd, &st) == 0 && !S_ISREG (st.st_mode)
+                    ? refuse_to_read (path, "it is no regular file", error)
+                    : read_to_end (fd, path, text, error);
   close (fd);
   return ok ? g_steal_pointer (&text) : NULL;
 }

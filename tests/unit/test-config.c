@@ -392,6 +392,21 @@ static void test_pipe (void) {
   g_unlink (path);
 }
 
+/* A shell has written to this one: -c <(…). */
+static void test_descriptor (void) {
+  static const char text[] = "[a]\ndays = 7\n";
+  int fds[2];
+  g_autoptr (GError) error = NULL;
+  g_assert_cmpint (pipe (fds), ==, 0);
+  g_assert_cmpint (write (fds[1], text, strlen (text)), ==, (gssize)strlen (text));
+  close (fds[1]);
+  g_autofree char *line = g_strdup_printf ("a /m -c /dev/fd/%d", fds[0]);
+  g_autoptr (CabConfig) config = load (line, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (config->client.days, ==, 7);
+  close (fds[0]);
+}
+
 static void test_bad_lines (void) {
   check_error ("[a]\n", "", "the account and the mount point are missing; see cabfs --help");
   check_error ("[a]\n", "a", "the mount point is missing; see cabfs --help");
@@ -526,6 +541,7 @@ int main (int argc, char **argv) {
   g_test_add_func ("/config/bad-words", test_bad_words);
   g_test_add_func ("/config/bad-file", test_bad_file);
   g_test_add_func ("/config/pipe", test_pipe);
+  g_test_add_func ("/config/descriptor", test_descriptor);
   g_test_add_func ("/config/bad-lines", test_bad_lines);
   g_test_add_func ("/config/missing", test_missing);
   g_test_add_func ("/config/xdg", test_xdg);
