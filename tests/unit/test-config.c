@@ -398,7 +398,7 @@ static void test_descriptor (void) {
   int fds[2];
   g_autoptr (GError) error = NULL;
   g_assert_cmpint (pipe (fds), ==, 0);
-  g_assert_cmpint (write (fds[1], text, strlen (text)), ==, (gssize)strlen (text));
+  g_assert_cmpint (write (fds[1], text, strlen (text)), ==, (gssize) strlen (text));
   close (fds[1]);
   g_autofree char *line = g_strdup_printf ("a /m -c /dev/fd/%d", fds[0]);
   g_autoptr (CabConfig) config = load (line, &error);
