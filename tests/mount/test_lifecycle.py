@@ -73,7 +73,7 @@ def test_signal_under_load(emulator, mount, number):
 def test_closed_streams(emulator, directory, closed, arguments):
     """Whoever starts it with standard streams closed gets a mount that answers: none of our descriptors is one of them."""
     emulator.add_cabs(APP, FAILURE, count=1, size=100)
-    m = Mount(emulator, directory, driver=[APP], timeout=2, retries=1)
+    m = Mount(emulator, directory, driver=[APP], timeout=10, retries=1)
     config = m.write_config()
     line = f'exec "$@" {" ".join(f"{number}>&-" for number in closed)}'
     process = subprocess.Popen(["/bin/sh", "-c", line, "sh", PROGRAM, *arguments, "-c", config, "test", m.path])
