@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from conftest import APP
+from heldcalls import Calls
 from mount import PROGRAM, Mount, is_mounted
 
 
@@ -64,23 +65,21 @@ def threads(pid):
 
 
 def test_stopping_is_the_last_word(emulator, directory, manager):
-    """Once stopping was said nothing else is, however long the rest takes: here a reload that waits for its file."""
+    """Once stopping was said nothing else is, however long the rest takes: here a reload that has not told its end yet."""
     sock, name = manager
-    with Mount(emulator, directory, driver=[APP], environment={"NOTIFY_SOCKET": name}) as mount:
+    calls = Calls(directory)
+    with Mount(emulator, directory, driver=[APP], environment={"NOTIFY_SOCKET": name, **calls.environment}) as mount:
         assert hear(sock)["READY"] == "1"
         assert "cabfs-herald" in threads(mount.process.pid)
-        config = directory / "cabfs.conf"
-        text = config.read_text()
-        config.unlink()
-        os.mkfifo(config)
+        calls.hold("write.cabfs-reload")
         mount.process.send_signal(signal.SIGHUP)
-        with open(config, "w") as file:  # the reload has opened it, too
-            mount.process.terminate()
-            assert hear(sock)["STOPPING"] == "1"
-            running = threads(mount.process.pid)
-            assert "cabfs-reload" in running  # the end has only begun
-            assert "cabfs-herald" not in running
-            file.write(text)
+        calls.wait_held("write.cabfs-reload")
+        mount.process.terminate()
+        assert hear(sock)["STOPPING"] == "1"
+        running = threads(mount.process.pid)
+        assert "cabfs-reload" in running  # the end has only begun
+        assert "cabfs-herald" not in running
+        calls.go_on("write.cabfs-reload")
         mount.wait_end()
         hears_nothing(sock)
 
