@@ -10,6 +10,7 @@
 #include "client/error.h"
 #include "fs/keys.h"
 #include "fs/paths.h"
+#include "fs/text.h"
 #include "fs/values.h"
 #include "fs/words.h"
 
@@ -74,19 +75,9 @@ static gboolean check_section (const Loader *self, GError **error) {
                            groups[0] != NULL ? "there are: " : "there is none at all", names);
 }
 
-static gboolean refuse_to_read (const char *path, const char *why, GError **error) {
-  return cab_value_refuse (error, "the configuration cannot be read: %s: %s", path, why);
-}
-
-static gboolean read_to_end (int fd, const char *path, GString *text, GError **error) {
-  char bytes[4096];
-  ssize_t got;
-  do {
-    got = read (fd, bytes, sizeof bytes);
-    if (got > 0)
-      g_string_append_len (text, bytes, got);
-  } while ((got > 0 && text->len <= FILE_MAX_BYTES) || (got < 0 && errno == EINTR));
-  return got >= 0 || refuse_to_read (path, g_strerror (errno), error);
+static GString *refuse_to_read (const char *path, const char *why, GError **error) {
+  cab_value_refuse (error, "the configuration cannot be read: %s: %s", path, why);
+  return NULL;
 }
 
 /* A shell has put a pipe there, and writes to it: -c <(…). */
@@ -100,16 +91,14 @@ static GString *read_text (const char *path, GError **error) {
   gboolean waits = is_descriptor (path);
   struct stat st;
   int fd = open (path, O_RDONLY | O_NOCTTY | O_CLOEXEC | (waits ? 0 : O_NONBLOCK));
-  if (fd < 0) {
-    refuse_to_read (path, g_strerror (errno), error);
-    return NULL;
-  }
-  g_autoptr (GString) text = g_string_new (NULL);
-  gboolean ok = !waits && fstat (fd, &st) == 0 && !S_ISREG (st.st_mode)
-                    ? refuse_to_read (path, "it is no regular file", error)
-                    : read_to_end (fd, path, text, error);
+  if (fd < 0)
+    return refuse_to_read (path, g_strerror (errno), error);
+  gboolean is_file = waits || fstat (fd, &st) < 0 || S_ISREG (st.st_mode);
+  GString *text = is_file ? cab_text_read (fd, FILE_MAX_BYTES) : NULL;
+  int number = errno;
   close (fd);
-  return ok ? g_steal_pointer (&text) : NULL;
+  return text != NULL ? text
+                      : refuse_to_read (path, is_file ? g_strerror (number) : "it is no regular file", error);
 }
 
 static gboolean read_file (Loader *self, GError **error) {
@@ -123,7 +112,7 @@ static gboolean read_file (Loader *self, GError **error) {
   g_autoptr (GError) why = NULL;
   if (text == NULL)
     return FALSE;
-  if (text->len > FILE_MAX_BYTES || strlen (text->str) != text->len)
+  if (strlen (text->str) != text->len)
     return cab_value_refuse (error, "%s: is no configuration file", self->path);
   if (!check_lines (self->path, text->str, error))
     return FALSE;

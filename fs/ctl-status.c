@@ -15,6 +15,7 @@
 #include "fs/ctl-status-view.h"
 #include "fs/ctl-text.h"
 #include "fs/ctl.h"
+#include "fs/text.h"
 
 #define STATUS_FILE ".cabfs/status.json"
 #define STATUS_MAX  ((gsize) 16 << 20)
@@ -39,32 +40,18 @@ static gboolean complain_of_open (const Watch *self, int number, GError **error)
   return FALSE;
 }
 
-/* To its end: the size of a file that is made while it is read tells little. */
-static gboolean read_to_end (int fd, GString *text) {
-  char buffer[65536];
-  ssize_t got;
-  do {
-    got = read (fd, buffer, sizeof buffer);
-    if (got > 0)
-      g_string_append_len (text, buffer, got);
-  } while ((got > 0 && text->len <= STATUS_MAX) || (got < 0 && errno == EINTR));
-  return got == 0;
-}
-
 static GString *read_status (const Watch *self, GError **error) {
   int fd = open (self->path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
     complain_of_open (self, errno, error);
     return NULL;
   }
-  g_autoptr (GString) text = g_string_new (NULL);
-  gboolean ok = read_to_end (fd, text);
+  GString *text = cab_text_read (fd, STATUS_MAX);
   int number = errno;
   close (fd);
-  if (ok)
-    return g_steal_pointer (&text);
-  complain_of_open (self, text->len > STATUS_MAX ? EFBIG : number, error);
-  return NULL;
+  if (text == NULL)
+    complain_of_open (self, number, error);
+  return text;
 }
 
 /* --- showing ------------------------------------------------------------------------------------------------------ */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "fs/text.h"
 
+#include <errno.h>
+#include <unistd.h>
+
 static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
 
 static double in_unit (guint64 bytes, guint unit) {
@@ -38,4 +41,18 @@ void cab_text_add_line (GPtrArray *lines, const char *format, ...) {
   va_start (args, format);
   g_ptr_array_add (lines, g_strdup_vprintf (format, args));
   va_end (args);
+}
+
+GString *cab_text_read (int fd, gsize most) {
+  g_autoptr (GString) text = g_string_new (NULL);
+  char bytes[16384];
+  ssize_t got;
+  do {
+    got = read (fd, bytes, sizeof bytes);
+    if (got > 0)
+      g_string_append_len (text, bytes, got);
+  } while ((got > 0 && text->len <= most) || (got < 0 && errno == EINTR));
+  if (got > 0)
+    errno = EFBIG;
+  return got == 0 ? g_steal_pointer (&text) : NULL;
 }
