@@ -46,7 +46,7 @@ class Place:
         (home / 'token').write_text('header.payload.signature\n')
         self.prefix = []
         self.environment = {'PATH': os.environ['PATH'], 'HOME': str(home)}
-        for name in ('ASAN_OPTIONS', 'LSAN_OPTIONS', 'UBSAN_OPTIONS'):
+        for name in ('ASAN_OPTIONS', 'LSAN_OPTIONS', 'UBSAN_OPTIONS', 'TSAN_OPTIONS', 'G_SLICE'):
             if name in os.environ:
                 self.environment[name] = os.environ[name]
 
