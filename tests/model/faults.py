@@ -70,6 +70,8 @@ def operations_of(outcomes):
 def kinds_of(label, faults, outcomes):
     for operation, errors in operations_of(outcomes).items():
         errors = {"EACCES" if error == "0" else error for error in errors - {None}}
+        if operation == "token" and errors:
+            errors.add("ETIMEDOUT")  # behind those who wait for a token, few at a time, others wait for their turn
         names = {name for name, _ in faults}
         if "md5" in names:
             errors.add("EIO")  # once all of it is here
