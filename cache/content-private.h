@@ -176,6 +176,9 @@ void cab_content_fail (CabContent *self, const GError *error);
 /* read.c: notes why readers are answered with @error. */
 void cab_content_trouble_locked (CabContent *self, const GError *error);
 
+/* read.c: TRUE for a while after that, unless bytes came. */
+gboolean cab_content_is_in_trouble_locked (const CabContent *self);
+
 /* read.c: moves those whose bytes are all here; none while the whole is being compared (trust.c). */
 void cab_content_take_satisfied_locked (CabContent *self, GQueue *into);
 

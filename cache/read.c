@@ -100,7 +100,7 @@ void cab_content_trouble_locked (CabContent *self, const GError *error) {
   self->trouble_us = g_get_monotonic_time ();
 }
 
-static gboolean is_in_trouble_locked (const CabContent *self) {
+gboolean cab_content_is_in_trouble_locked (const CabContent *self) {
   return self->trouble != NULL && g_get_monotonic_time () - self->trouble_us < CAB_TROUBLE_US;
 }
 
@@ -187,7 +187,7 @@ static ReadResult enter (CabContent *self, Reader *reader, CabZone *zone) {
       error = g_error_copy (self->failed);
     } else if (cab_ranges_has (&self->have, off, end) && !cab_content_is_unverified_locked (self)) {
       reader->pin = cab_content_pin_locked (self);
-    } else if (is_in_trouble_locked (self)) {
+    } else if (cab_content_is_in_trouble_locked (self)) {
       error = g_error_copy (self->trouble);
     } else {
       g_queue_push_tail (&self->readers, reader);

@@ -328,7 +328,10 @@ static Stream *plan_locked (CabContent *self, CabZone *zone, guint64 urgent, Cab
   if ((self->phase != CONTENT_OPENING && self->phase != CONTENT_READY) ||
       !cab_plan_gap (&self->have, &self->coming, zone, gap))
     return NULL;
-  gboolean is_urgent = gap->start < urgent || is_waited_for_locked (self, *gap);
+  gboolean is_waited_for = is_waited_for_locked (self, *gap);
+  if (!is_waited_for && cab_content_is_in_trouble_locked (self))
+    return NULL; /* who wanted it may have been told so already */
+  gboolean is_urgent = gap->start < urgent || is_waited_for;
   CabPriority priority = is_urgent ? CAB_PRIORITY_READER : CAB_PRIORITY_AHEAD;
   if (priority == CAB_PRIORITY_AHEAD && (self->users == 0 || self->streams.length >= most_streams (self)))
     return NULL;

@@ -285,6 +285,27 @@ static void test_late_for_reader (Fixture *f, gconstpointer unused) {
   cab_content_unref (content);
 }
 
+/* --- contents that are in trouble --------------------------------------------------------------------------- */
+
+/* A reader is told that the host fails before the request that he wanted, too, has begun: it is not made. */
+static void test_nobody_waits_in_trouble (Fixture *f, gconstpointer unused) {
+  g_autoptr (GError) error = g_error_new_literal (CAB_ERROR, CAB_ERROR_FAILED, "busy");
+  g_auto (Result) result = RESULT_INIT;
+  CabContent *content = open_part (f, NULL);
+  cab_content_read (content, 50000, 10, on_read, &result);
+  fake_answer_get (fake_take (), 0, SIZE, error);
+  latch_wait (&result.latch, 1);
+  g_assert_error (result.error, CAB_ERROR, CAB_ERROR_FAILED);
+  {
+    CAB_LOCK_SCOPE (&f->contents->lock);
+    content->trouble_us = G_MAXINT64; /* however slow this test is */
+  }
+  guint asked = fake_count (FAKE_GET);
+  cab_content_fetch (content, cab_plan_zone (50000, 60000), 60000);
+  g_assert_cmpuint (fake_count (FAKE_GET), ==, asked);
+  cab_content_unref (content);
+}
+
 /* --- contents that are opened twice ------------------------------------------------------------------------- */
 
 /* Who may not ask the services comes while another one is opening the CAB, all of which is on the disk. */
@@ -328,6 +349,7 @@ int main (int argc, char **argv) {
   CONTENT_TEST ("fails-while-opening", test_fails_while_opening);
   CONTENT_TEST ("late-for-opener", test_late_for_opener);
   CONTENT_TEST ("late-for-reader", test_late_for_reader);
+  CONTENT_TEST ("nobody-waits-in-trouble", test_nobody_waits_in_trouble);
   CONTENT_TEST ("local-while-opening", test_local_while_opening);
   CONTENT_TEST ("trim-large", test_trim_large);
   return g_test_run ();
