@@ -19,8 +19,12 @@ void cab_lane_close (CabLaneState *self) {
 
 /* --- queues ------------------------------------------------------------------------------------------------- */
 
+static GQueue *queue_of (CabLaneState *self, const CabRequest *request) {
+  return request->url != NULL ? &self->waiting[request->priority] : &self->unaddressed[request->priority];
+}
+
 void cab_lane_wait (CabLaneState *self, CabRequest *request) {
-  g_queue_push_tail_link (&self->waiting[request->priority], &request->link);
+  g_queue_push_tail_link (queue_of (self, request), &request->link);
 }
 
 void cab_lane_move (CabLaneState *self, CabRequest *request, guint priority) {
@@ -28,7 +32,7 @@ void cab_lane_move (CabLaneState *self, CabRequest *request, guint priority) {
     return;
   gboolean waits = request->state == STATE_WAITING;
   if (waits)
-    g_queue_unlink (&self->waiting[request->priority], &request->link);
+    g_queue_unlink (queue_of (self, request), &request->link);
   request->priority = priority;
   if (waits)
     cab_lane_wait (self, request);
@@ -55,19 +59,13 @@ static guint places_for (const CabLaneState *self, guint priority) {
   return self->pace != NULL ? MIN (places, cab_pace_limit (self->pace)) : places;
 }
 
-/* Who looks for his address takes no place from those who have one: their hosts answer, though whoever tells addresses may
- * not. */
-static gboolean has_place (const CabLaneState *self, const CabRequest *request) {
-  return (request->url == NULL ? self->seeking : self->placed) < places_for (self, request->priority);
-}
-
 static CabRequest *next_of (CabHttp *http, CabLaneState *self, const GQueue *queue, gint64 now) {
   CabRequest *best = NULL;
   guint least = G_MAXUINT;
   for (const GList *link = queue->head; link != NULL && least > 0; link = link->next) {
     CabRequest *request = link->data;
     guint places = places_of (self, request->flow);
-    if (places >= least || !has_place (self, request) || !cab_http_host_is_open (http, request, now) ||
+    if (places >= least || !cab_http_host_is_open (http, request, now) ||
         !cab_throttle_has_room (self->throttle, request->host))
       continue;
     best = request;
@@ -76,12 +74,16 @@ static CabRequest *next_of (CabHttp *http, CabLaneState *self, const GQueue *que
   return best;
 }
 
+/* Who looks for his address takes no place from those who have one: their hosts answer, though whoever tells addresses may
+ * not. */
 CabRequest *cab_lane_next (CabHttp *http, CabLaneState *self, gint64 now) {
   CabRequest *request = NULL;
   for (guint priority = 0; priority < CAB_PRIORITIES && request == NULL; priority++) {
     guint places = places_for (self, priority);
-    if (self->placed < places || self->seeking < places) /* else there may be a million to look at in vain */
+    if (self->placed < places)
       request = next_of (http, self, &self->waiting[priority], now);
+    if (request == NULL && self->seeking < places)
+      request = next_of (http, self, &self->unaddressed[priority], now);
   }
   return request;
 }
@@ -97,7 +99,7 @@ static void count (CabLaneState *self, CabRequest *request) {
 }
 
 void cab_lane_place (CabLaneState *self, CabRequest *request) {
-  g_queue_unlink (&self->waiting[request->priority], &request->link);
+  g_queue_unlink (queue_of (self, request), &request->link);
   request->seeking = request->url == NULL;
   *(request->seeking ? &self->seeking : &self->placed) += 1;
   set_places (self, request->flow, places_of (self, request->flow) + 1);
@@ -105,7 +107,7 @@ void cab_lane_place (CabLaneState *self, CabRequest *request) {
 }
 
 gboolean cab_lane_launch (CabLaneState *self, CabRequest *request) {
-  if ((request->seeking && !has_place (self, request)) ||
+  if ((request->seeking && self->placed >= places_for (self, request->priority)) ||
       (!request->counted && !cab_throttle_has_room (self->throttle, request->host)))
     return FALSE;
   if (request->seeking) {
@@ -146,12 +148,12 @@ static void give_back (CabLaneState *self, CabRequest *request, int status) {
 
 void cab_lane_wait_again (CabLaneState *self, CabRequest *request) {
   give_back (self, request, 0);
-  g_queue_push_head_link (&self->waiting[request->priority], &request->link);
+  g_queue_push_head_link (queue_of (self, request), &request->link);
 }
 
 void cab_lane_leave (CabLaneState *self, CabRequest *request) {
   if (request->state == STATE_WAITING)
-    g_queue_unlink (&self->waiting[request->priority], &request->link);
+    g_queue_unlink (queue_of (self, request), &request->link);
   else
     give_back (self, request, request->state == STATE_RUNNING ? request->answer.status : 0);
 }

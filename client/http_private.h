@@ -79,13 +79,14 @@ struct CabRequest {
 
 typedef struct {
   CabLane config;
-  guint placed;  /* requests that are placed, runnable or running, but for */
-  guint seeking; /* those that look for their address; as many more may */
-  GQueue waiting[CAB_PRIORITIES];
-  GHashTable *flows;     /* flow to how many places it has (guint), those that have one */
-  CabThrottle *throttle; /* lock: CabHttp's `tables` */
-  CabPace *pace;         /* NULL: the lane has none */
-  guint64 bytes;         /* of all bodies */
+  guint placed;                       /* requests that are placed, runnable or running, but for */
+  guint seeking;                      /* those that look for their address; as many more may */
+  GQueue waiting[CAB_PRIORITIES];     /* with an address, */
+  GQueue unaddressed[CAB_PRIORITIES]; /* and without */
+  GHashTable *flows;                  /* flow to how many places it has (guint), those that have one */
+  CabThrottle *throttle;              /* lock: CabHttp's `tables` */
+  CabPace *pace;                      /* NULL: the lane has none */
+  guint64 bytes;                      /* of all bodies */
   gint64 heard_us;
 } CabLaneState;
 
@@ -153,8 +154,8 @@ void cab_lane_move (CabLaneState *self, CabRequest *request, guint priority);
 CabRequest *cab_lane_next (CabHttp *http, CabLaneState *self, gint64 now);
 void cab_lane_place (CabLaneState *self, CabRequest *request);
 
-/* FALSE if the host of @request takes no more for now, or the lane, if it was placed without an address.  Else it counts there,
- * until it leaves. */
+/* FALSE if the host of @request takes no more for now, or the lane, if it was placed without an address.  Else it counts
+ * there, until it leaves. */
 gboolean cab_lane_launch (CabLaneState *self, CabRequest *request);
 
 /* Gives up what @request has, and puts it before all who wait. */

@@ -346,8 +346,10 @@ static char *take_known (const Want *self) {
 static void begin (gpointer data) {
   Want *self = data;
   char *url = take_known (self);
-  CabWays *ways = cab_calls_ways (self->locator->calls);
-  self->way = self->first_way = cab_ways_first (ways, self->scope->family, cab_clock_boot_us ());
+  CabWays *known = cab_calls_ways (self->locator->calls);
+  guint ways = cab_api_ways (self->scope);
+  guint first = cab_ways_first (known, self->scope->family, cab_clock_boot_us ());
+  self->way = self->first_way = ways > 0 ? MIN (first, ways - 1) : 0; /* or the circle would not close */
   if (url != NULL)
     want_found (self, url);
   else

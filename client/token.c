@@ -139,7 +139,7 @@ static gboolean is_refusal (int status) {
   return status == 400 || status == 401 || status == 403;
 }
 
-static gint64 remember_us (int status) {
+static gint64 memory_of (int status) {
   if (is_refusal (status))
     return REMEMBER_US;
   return status < 500 && status != 408 && status != 429 ? BRIEFLY_US : 0;
@@ -219,7 +219,7 @@ static void answered (gpointer data, const CabAnswer *answer, const GError *erro
   else if (status == 200)
     succeed (self, body, len);
   else if (!mind_clock (self, status) && !try_again (self, status, cab_answer_retry_after (answer)))
-    fail (self, refusal (self, answer), remember_us (status));
+    fail (self, refusal (self, answer), memory_of (status));
 }
 
 /* NULL with @error, or without where no form is needed. */

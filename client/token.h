@@ -3,8 +3,8 @@
  * One renewal is under way at a time, whoever waits for it.  While the old token lives it is handed out and the
  * renewal happens behind; the margin is the larger of 120 s and 5 % of the lifetime, but never more than half of
  * it.  That the login host refused us is remembered for a minute, and what else would not pass by trying again at once for
- * 5 s, so that a walk over the mount does not hammer it.  Nothing is renewed that nobody asks for.  A certificate's proof that the login host refuses
- * while its clock differs from ours is made once more, by its clock.
+ * 5 s, so that a walk over the mount does not hammer it.  Nothing is renewed that nobody asks for.  A certificate's proof
+ * that the login host refuses while its clock differs from ours is made once more, by its clock.
  *
  * Threads: everything, callbacks included, on the thread of the transport; new and free on any.
  * Secrets: values are wiped when they go.
